@@ -1,0 +1,2 @@
+#![doc = "contend's agent."]
+pub mod profile;

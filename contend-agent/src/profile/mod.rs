@@ -1,0 +1,3 @@
+//! Profiles as values, and their encoding.
+
+pub mod model;

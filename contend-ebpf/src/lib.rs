@@ -1,0 +1,14 @@
+//! What contend's kernel side and its agent share: the records in the maps, the decoding of futex
+//! calls, the waiting integral and the sampling rule.
+//!
+//! Everything here is plain arithmetic on values, without kernel helpers, so that the agent's tests
+//! run the very code that the kernel runs. The programs themselves are the binary of this crate and
+//! exist only for the BPF target.
+#![cfg_attr(target_arch = "bpf", no_std)]
+
+pub mod blame;
+pub mod event;
+pub mod futex;
+pub mod layout;
+pub mod record;
+pub mod sample;
