@@ -120,3 +120,7 @@ impl Registers {
         },
     };
 }
+
+// SAFETY: `repr(C)`, only 32-bit numbers, hence without padding, and every bit pattern is a value.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Layout {}

@@ -12,3 +12,7 @@ pub mod futex;
 pub mod layout;
 pub mod record;
 pub mod sample;
+
+/// The programs, compiled: one object for every architecture, since the register layout is given at load.
+#[cfg(feature = "user")]
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!("../prebuilt/contend.bpf.o");

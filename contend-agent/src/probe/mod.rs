@@ -1,0 +1,11 @@
+//! The kernel side, seen from the agent: loaded, attached, told what to record, and read out.
+
+mod layout;
+mod maps;
+mod privilege;
+mod programs;
+
+pub use layout::{KernelType, LayoutError, kernel_layout};
+pub use maps::{LockLeftover, Maps};
+pub use privilege::{Capability, Privileges};
+pub use programs::{Logger, ProbeError, Probes, Setup};

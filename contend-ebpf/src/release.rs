@@ -1,0 +1,225 @@
+//! Wakes: who ended a wait, and what the unlocker is charged with.
+
+use aya_ebpf::bindings::task_struct;
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_prandom_u32, bpf_ktime_get_ns};
+use aya_ebpf::programs::BtfTracePointContext;
+use aya_log_ebpf::debug;
+use contend_ebpf::futex::{self, Family, WAITV_MAX, Wake};
+use contend_ebpf::record::{COMM_LEN, LockKey, LockRecord, Profile, SampleKey, Settings};
+use contend_ebpf::sample;
+
+use crate::kernel::{self, UserRegisters, layout};
+use crate::maps::{self, THREADS};
+use crate::wait::{Phase, Thread};
+use crate::{atomic, lock, tally, unwind};
+
+/// The release that a thread is in or was last in: one release may wake many.
+#[repr(C)]
+pub struct Release {
+    lock: LockKey,
+    ip: u64,
+    sp: u64,
+    /// When it woke its first waiter, in ns of the monotonic clock.
+    first_wake: u64,
+    /// The stack, when it is sampled.
+    stack: u64,
+    sampled: bool,
+}
+
+const SAME_PAGE: u64 = 0xfff;
+
+/// `task` is about to be woken by the current thread, or by an interrupt on top of it.
+#[inline(always)]
+pub fn woken(ctx: &BtfTracePointContext, task: *mut task_struct) {
+    let Some(thread) = THREADS.get(task) else { return };
+    if thread.phase != Phase::Waiting {
+        return;
+    }
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    thread.woken = now;
+    thread.phase = Phase::Woken;
+    let waker = kernel::current();
+    let release = released_word(waker, thread);
+    let record = if thread.family == Family::Several as u32 {
+        several(task, thread, release)
+    } else {
+        lock::record(thread)
+    };
+    let Some(record) = record else {
+        thread.paired = release.is_some();
+        return;
+    };
+    lock::end(record, thread.start, thread.epoch, now);
+    let Some(wake) = release else {
+        debug!(ctx, "thread {} woken, not by a release", kernel::thread_id(task));
+        return;
+    };
+    thread.paired = true;
+    if wake.requeues {
+        // SAFETY: a map value; a torn or lost write only costs the pairing of one later wait.
+        unsafe { (&raw mut (*record).requeued_to).write_volatile(wake.second) };
+    }
+    charge(ctx, waker, thread, record, &wake, now);
+}
+
+/// The current thread's wake, if it is on the word that `thread` waits on. The context alone proves
+/// nothing: a timer's interrupt wakes on top of whatever runs. The address does.
+#[inline(always)]
+fn released_word(waker: *mut task_struct, thread: &Thread) -> Option<Wake> {
+    let memory = kernel::memory(waker);
+    if memory == 0 || kernel::is_compat(waker) {
+        return None;
+    }
+    let registers = UserRegisters::of(waker)?;
+    let calls = kernel::calls();
+    let number = registers.number();
+    if number == calls.exit as u64 {
+        let word = kernel::exit_word(waker);
+        let joined = memory == thread.memory() && word == thread.word;
+        return joined.then_some(Wake { word, most: 1, ..Wake::default() });
+    }
+    let mut wake = futex::wake(&registers.call(), &calls)?;
+    if wake.indirect {
+        wake = read_words(wake)?;
+    }
+    if memory != thread.memory() {
+        // The same page seen by two processes: only the offset within it is the same.
+        let same = |word: u64| word != 0 && (word ^ thread.word) & SAME_PAGE == 0;
+        return (thread.shared && (same(wake.word) || same(wake.second))).then_some(wake);
+    }
+    let meets = |word: u64| word != 0 && (wake.word == word || wake.second == word);
+    let requeue_target = thread.family == Family::ConditionRequeue as u32 && meets(thread.second);
+    if meets(thread.word) || requeue_target || was_moved(thread, &wake) {
+        return Some(wake);
+    }
+    None
+}
+
+/// Whether `thread` may have been requeued to, or may be waiting on, another word than its record says.
+/// Without a timeout only a release can wake it, so a wake from within one is that release.
+#[inline(always)]
+fn was_moved(thread: &Thread, wake: &Wake) -> bool {
+    if !thread.timed {
+        return true;
+    }
+    if thread.family == Family::Several as u32 {
+        return waits_on(thread.word, thread.second, wake.word) != 0;
+    }
+    // SAFETY: a map value; see where it is written.
+    lock::record(thread).is_some_and(|record| unsafe { (*record).requeued_to } == wake.word)
+}
+
+/// The user structure of `futex_waitv` and `futex_requeue` (ABI, `linux/futex.h`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct FutexWaitv {
+    value: u64,
+    word: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+#[inline(always)]
+fn read_waitv(address: u64) -> Option<FutexWaitv> {
+    let mut entry = FutexWaitv { value: 0, word: 0, flags: 0, reserved: 0 };
+    let size = size_of::<FutexWaitv>() as u32;
+    // SAFETY: `entry` has room for `size` bytes; a bad user address is an error, not a fault.
+    let error = unsafe { bpf_probe_read_user((&raw mut entry).cast(), size, address as *const _) };
+    (error == 0).then_some(entry)
+}
+
+#[inline(always)]
+fn read_words(wake: Wake) -> Option<Wake> {
+    let from = read_waitv(wake.word)?;
+    let to = read_waitv(wake.word + size_of::<FutexWaitv>() as u64)?;
+    Some(Wake { word: from.word, second: to.word, indirect: false, ..wake })
+}
+
+/// Whether `word` is one of the `count` entries of the array at `entries`. Of its own, so that the
+/// verifier walks the loop once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn waits_on(entries: u64, count: u64, word: u64) -> u32 {
+    for index in 0..WAITV_MAX {
+        if index >= count {
+            return 0;
+        }
+        match read_waitv(entries + index * size_of::<FutexWaitv>() as u64) {
+            Some(entry) if entry.word == word => return 1,
+            Some(_) => {}
+            None => return 0,
+        }
+    }
+    0
+}
+
+/// The record of a wait on several words: the one that woke it, opened late for the whole of the wait.
+#[inline(always)]
+fn several(task: *mut task_struct, thread: &mut Thread, release: Option<Wake>) -> Option<*mut LockRecord> {
+    thread.word = release?.word;
+    thread.lock = lock::key(task, thread.word, thread.memory(), false);
+    lock::open(thread);
+    lock::record(thread)
+}
+
+#[inline(always)]
+fn charge(
+    ctx: &BtfTracePointContext,
+    waker: *mut task_struct,
+    waiter: &Thread,
+    record: *mut LockRecord,
+    wake: &Wake,
+    now: u64,
+) {
+    let delay = lock::charge(record, now);
+    let Some(unlocker) = THREADS.get_or_create(waker) else { return };
+    let Some(registers) = UserRegisters::of(waker) else { return };
+    if unlocker.process.tgid == 0 {
+        unlocker.process = kernel::process(waker);
+    }
+    unlocker.set_memory(kernel::memory(waker));
+    let (ip, sp) = (registers.ip(), registers.sp());
+    let last = &unlocker.release;
+    // A wake of many takes all its waiters off the queue before it wakes the first: whoever waited
+    // since before that is the same release's.
+    let is_further = wake.most > 1
+        && last.lock == waiter.lock
+        && last.ip == ip
+        && last.sp == sp
+        && waiter.start < last.first_wake;
+    tally::release(unlocker.process, delay, !is_further);
+    // SAFETY: a map value, changed atomically.
+    unsafe { atomic::add(&raw mut (*record).releases, !is_further as u64) };
+    let Some(settings) = maps::settings() else { return };
+    if !is_further {
+        // SAFETY: the helper has no preconditions.
+        let random = unsafe { bpf_get_prandom_u32() };
+        let wanted = unlocker.process.tgid != layout!(agent_tgid)
+            && maps::is_watched(settings, unlocker.process.tgid);
+        let sampled = wanted && sample::mutex(settings.mutex_fraction, random);
+        let stack = if sampled { unwind::stack(ctx, unlocker) } else { 0 };
+        unlocker.release = Release { lock: waiter.lock, ip, sp, first_wake: now, stack, sampled };
+    }
+    if unlocker.release.sampled {
+        record_sample(settings, unlocker, waiter, delay, !is_further);
+    }
+}
+
+#[inline(always)]
+fn record_sample(settings: &Settings, unlocker: &Thread, waiter: &Thread, delay: u64, first: bool) {
+    let mut thread = [0; COMM_LEN];
+    if settings.label_thread != 0 {
+        thread = bpf_get_current_comm().unwrap_or_default();
+    }
+    let key = SampleKey {
+        process: unlocker.process,
+        stack: unlocker.release.stack,
+        lock: if settings.label_lock != 0 { waiter.word } else { 0 },
+        thread,
+        profile: Profile::Mutex as u32,
+        family: waiter.family,
+    };
+    tally::sample(settings, &key, sample::mutex_weight(settings.mutex_fraction, delay, first));
+}
