@@ -1,2 +1,4 @@
 #![doc = "contend's agent."]
+pub mod output;
 pub mod profile;
+pub mod rules;

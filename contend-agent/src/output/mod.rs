@@ -1,0 +1,1 @@
+//! What a person or a tool gets: files, the summary, progress.
