@@ -238,7 +238,9 @@ struct Merged<'a> {
 fn merged(profile: &model::Profile) -> Vec<Merged<'_>> {
     let mut sums = HashMap::<_, (u64, u64)>::new();
     for sample in &profile.samples {
-        let sum = sums.entry((&sample.stack[..], &sample.labels[..])).or_default();
+        let sum = sums
+            .entry((&sample.stack[..], &sample.labels[..]))
+            .or_default();
         sum.0 = sum.0.saturating_add(sample.contentions);
         sum.1 = sum.1.saturating_add(sample.delay);
     }

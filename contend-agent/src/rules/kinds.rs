@@ -1,6 +1,10 @@
 //! The table of lock functions' names.
 
-use super::Kind;
+use Pattern::{Contains, Is, Prefix, Raw, Suffix};
+
+use super::Kind::{
+    self, Barrier, Condvar, Gil, Join, Mutex, Once, Park, RwlockRead, RwlockWrite, Semaphore,
+};
 use super::name::Name;
 
 /// How a name is compared; all but [`Self::Raw`] look at the bare name.
@@ -60,9 +64,6 @@ const fn whole(pattern: Pattern, kind: Kind) -> Row {
         part: Part::Whole,
     }
 }
-
-use Kind::{Barrier, Condvar, Gil, Join, Mutex, Once, Park, RwlockRead, RwlockWrite, Semaphore};
-use Pattern::{Contains, Is, Prefix, Raw, Suffix};
 
 /// The rules; of those that match one name, the first counts.
 pub(super) static ROWS: &[Row] = &[
