@@ -98,9 +98,10 @@ pub(super) static ROWS: &[Row] = &[
     row(Prefix("condvar_"), Condvar),
     row(Prefix("new_sem_"), Semaphore),
     row(Prefix("old_sem_"), Semaphore),
-    // In spite of its name, only the semaphores of glibc before 2.34 use it.
+    // In spite of its name, a part of the semaphores.
     row(Is("do_futex_wait"), Semaphore),
     row(Is("flockfile"), Mutex),
+    row(Is("libc_allocate_once_slow"), Once),
     // musl only.
     row(Raw("__lock"), Mutex),
     row(Raw("__unlock"), Mutex),
@@ -153,9 +154,12 @@ pub(super) static ROWS: &[Row] = &[
     row(Prefix("std::sync::lazy_lock::"), Once),
     row(Prefix("std::thread::park"), Park),
     row(Prefix("std::thread::functions::park"), Park),
+    row(Prefix("std::thread::Thread::park"), Park),
     row(Prefix("std::thread::Thread::unpark"), Park),
+    row(Prefix("std::thread::thread::Thread::park"), Park),
     row(Prefix("std::thread::thread::Thread::unpark"), Park),
     row(Suffix("thread::Thread::join"), Join),
+    row(Suffix("thread::unix::Thread::join"), Join),
     row(Prefix("std::thread::JoinHandle::join"), Join),
     row(Prefix("std::thread::join_handle::JoinHandle::join"), Join),
     // Made of a mutex and a condition variable.
@@ -163,6 +167,8 @@ pub(super) static ROWS: &[Row] = &[
     // libstdc++. Template functions begin with the type that they return.
     row(Contains("std::condition_variable"), Condvar),
     row(Contains("std::__condvar::"), Condvar),
+    // Futures wait for a word to change.
+    row(Contains("std::__atomic_futex_unsigned_base::"), Condvar),
     row(Contains("std::shared_mutex::lock_shared"), RwlockRead),
     row(Contains("std::shared_mutex::unlock_shared"), RwlockRead),
     row(Contains("std::shared_timed_mutex::lock_shared"), RwlockRead),

@@ -163,6 +163,14 @@ fn rust_with_both_manglings() {
         ),
         (&["std::thread::park_timeout"], "park"),
         (
+            &[
+                "syscall",
+                "<std::thread::thread::Thread>::park_timeout",
+                "app::idle",
+            ],
+            "park",
+        ),
+        (
             &["<std::sys::sync::thread_parking::futex::Parker>::unpark"],
             "park",
         ),
