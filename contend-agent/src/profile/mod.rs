@@ -1,3 +1,5 @@
 //! Profiles as values, and their encoding.
 
 pub mod model;
+pub mod pprof;
+pub mod proto;

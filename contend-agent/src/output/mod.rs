@@ -1,0 +1,6 @@
+//! What a person or a tool gets: files, the summary, progress.
+
+pub mod files;
+pub mod progress;
+mod quantity;
+pub mod summary;
