@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::sys::signal::restore_default;
-use crate::target::{ExitWatch, StoppedCommand};
+use crate::target::{ExitWatch, RunningCommand, StoppedCommand, TargetError};
 
 /// Why the recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub struct StopConditions {
     terminate: Signal,
     deadline: Option<Instant>,
     targets: Vec<ExitWatch>,
-    command: Option<StoppedCommand>,
+    stopped: Option<StoppedCommand>,
+    command: Option<RunningCommand>,
 }
 
 impl StopConditions {
@@ -44,7 +45,8 @@ impl StopConditions {
             terminate: signal(SignalKind::terminate())?,
             deadline: None,
             targets,
-            command,
+            stopped: command,
+            command: None,
         })
     }
 
@@ -53,12 +55,10 @@ impl StopConditions {
     /// # Errors
     ///
     /// When the command cannot be started.
-    pub fn start(&mut self, duration: Option<Duration>) -> Result<(), crate::target::TargetError> {
+    pub fn start(&mut self, duration: Option<Duration>) -> Result<(), TargetError> {
         self.deadline = duration.map(|duration| Instant::now() + duration);
-        match &mut self.command {
-            Some(command) => command.release(),
-            None => Ok(()),
-        }
+        self.command = self.stopped.take().map(StoppedCommand::release).transpose()?;
+        Ok(())
     }
 
     /// Waits until something ends the recording. After a signal the next one ends the agent at once.
@@ -67,7 +67,7 @@ impl StopConditions {
     ///
     /// When the command cannot be waited for.
     pub async fn stopped(&mut self) -> io::Result<Stopped> {
-        let Self { interrupt, terminate, deadline, targets, command } = self;
+        let Self { interrupt, terminate, deadline, targets, stopped: _, command } = self;
         tokio::select! {
             biased;
             _ = interrupt.recv() => {}
@@ -88,7 +88,7 @@ async fn reached(deadline: Option<Instant>) {
     }
 }
 
-async fn ended(command: &mut Option<StoppedCommand>) -> io::Result<ExitStatus> {
+async fn ended(command: &mut Option<RunningCommand>) -> io::Result<ExitStatus> {
     match command {
         Some(command) => command.wait().await,
         None => std::future::pending().await,

@@ -31,12 +31,16 @@ pub struct Summary<'a> {
     pub processes: &'a [Recorded<'a>],
     /// Threads whose wait had not ended at the end.
     pub still_waiting: u64,
+    /// Waiting of finished waits that no release followed, in ns: in the block profiles only.
+    pub uncharged: u64,
     /// Events lost, by reason; zeros are not shown.
     pub lost: &'a [(Lost, u64)],
     /// The mutex profile's sampling in force: one release in so many; 0 is off.
     pub mutex_fraction: u64,
     /// The block profile's sampling rate in force, in ns; 0 is off.
     pub block_rate: u64,
+    /// What else is to be said, a line each.
+    pub notes: &'a [String],
 }
 
 /// What was recorded of one process.
@@ -87,6 +91,7 @@ pub fn render(summary: &Summary<'_>) -> String {
         paragraphs.extend(stacks::paragraphs(summary, &processes));
     }
     paragraphs.extend(lost(summary.lost));
+    paragraphs.extend(notes(summary.notes));
     paragraphs.extend(files(&processes));
     paragraphs.join("\n")
 }
@@ -149,6 +154,10 @@ fn totals(summary: &Summary<'_>) -> String {
             ),
         ),
     ];
+    if summary.uncharged > 0 {
+        let uncharged = duration(summary.uncharged);
+        lines.push(("uncharged", format!("{uncharged} waited on locks that nobody released afterwards")));
+    }
     lines.extend(still_waiting(summary).map(|text| ("waiting", text)));
     lines.push(("sampling", sampling(summary)));
     lines
@@ -238,6 +247,11 @@ fn lost(lost: &[(Lost, u64)]) -> Option<String> {
         );
     }
     text.contains("  ").then_some(text)
+}
+
+fn notes(notes: &[String]) -> Option<String> {
+    let lines = notes.iter().map(|note| format!("  {note}\n"));
+    (!notes.is_empty()).then(|| format!("Notes\n{}", lines.collect::<String>()))
 }
 
 /// The files, and how to open those of the process with the most delay.

@@ -86,9 +86,11 @@ const NOTHING: Summary<'_> = Summary {
     elapsed: Duration::from_secs(30),
     processes: &[],
     still_waiting: 0,
+    uncharged: 0,
     lost: &[],
     mutex_fraction: 1,
     block_rate: 1,
+    notes: &[],
 };
 
 fn assert_fits(text: &str) {

@@ -1,0 +1,130 @@
+//! The end of a recording: names, profiles, files and the summary.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use contend_ebpf::record::{ProcessKey, Totals};
+use tracing::info;
+
+use super::args::{RecordArguments, RunQueue};
+use super::recorder::Recording;
+use super::stop::Stopped;
+use crate::aggregate::Process;
+use crate::output::summary::{Recorded, Summary, render};
+use crate::output::write_profile_pair;
+use crate::profile::build::{Builder, Window};
+use crate::profile::model::{ProcessIdentity, Profile, ProfileKind};
+use crate::symbol::Names;
+
+/// One process's profiles and where they are.
+struct Written {
+    identity: ProcessIdentity,
+    totals: Totals,
+    mutex: Option<Profile>,
+    block: Option<Profile>,
+    files: Vec<PathBuf>,
+}
+
+/// Writes the profiles and prints the summary.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn write(
+    arguments: &RecordArguments,
+    targets: &[ProcessIdentity],
+    mut recording: Recording,
+) -> anyhow::Result<()> {
+    let window = Window {
+        start: recording.start,
+        duration: recording.duration,
+        split_run_queue: arguments.run_queue == RunQueue::Split,
+    };
+    let mut builder = Builder::new(window, &mut recording.spaces, Names::new());
+    let mut written = Vec::new();
+    for (key, process) in recording.aggregate.processes() {
+        let is_target = targets.iter().any(|target| target.key == key);
+        if !is_target && process.samples.is_empty() && process.totals == Totals::default() {
+            continue;
+        }
+        if arguments.is_targeted() && !is_wanted(key, targets, process) {
+            continue;
+        }
+        let mut built = build(arguments, &mut builder, key, process);
+        if is_target || !process.samples.is_empty() {
+            let (mutex, block) = (built.mutex.as_ref(), built.block.as_ref());
+            built.files = write_profile_pair(&arguments.output, &built.identity, mutex, block)?;
+        }
+        written.push(built);
+    }
+    info!("symbols: {:?}", builder.counters());
+    print(arguments, &recording, &written);
+    Ok(())
+}
+
+/// Processes beside the targets have totals when they released a target's lock in shared memory; what
+/// was sampled of them is a target's child's.
+fn is_wanted(key: ProcessKey, targets: &[ProcessIdentity], process: &Process) -> bool {
+    targets.iter().any(|target| target.key == key) || !process.samples.is_empty() || process.totals.waits > 0
+}
+
+fn build(arguments: &RecordArguments, builder: &mut Builder<'_>, key: ProcessKey, process: &Process) -> Written {
+    let mut profile = |kind| builder.profile(kind, process);
+    Written {
+        identity: ProcessIdentity { key, comm: process.comm.clone() },
+        totals: process.totals,
+        mutex: (arguments.fraction() != 0).then(|| profile(ProfileKind::Mutex)),
+        block: (arguments.rate() != 0).then(|| profile(ProfileKind::Block)),
+        files: Vec::new(),
+    }
+}
+
+fn print(arguments: &RecordArguments, recording: &Recording, written: &[Written]) {
+    if arguments.quiet {
+        for file in written.iter().flat_map(|process| &process.files) {
+            println!("{}", file.display());
+        }
+        return;
+    }
+    let processes: Vec<_> = written
+        .iter()
+        .map(|process| Recorded {
+            process: &process.identity,
+            totals: process.totals,
+            mutex: process.mutex.as_ref(),
+            block: process.block.as_ref(),
+            files: &process.files,
+        })
+        .collect();
+    let summary = Summary {
+        elapsed: recording.duration,
+        processes: &processes,
+        still_waiting: recording.leftover.waiting,
+        uncharged: recording.leftover.uncharged,
+        lost: &recording.lost,
+        mutex_fraction: recording.settings.mutex_fraction,
+        block_rate: recording.settings.block_rate,
+        notes: &notes(recording),
+    };
+    print!("{}", render(&summary));
+}
+
+/// What else the user should know.
+fn notes(recording: &Recording) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Stopped::CommandEnded(status) = recording.stopped
+        && !status.success()
+    {
+        notes.push(format!("the command ended with {}", describe(status)));
+    }
+    let refused = recording.aggregate.stacks_refused();
+    if refused > 0 {
+        notes.push(format!("{refused} stacks were not kept: there were too many different ones"));
+    }
+    notes
+}
+
+fn describe(status: ExitStatus) -> String {
+    // Prints as "exit status: 3" or "signal: 9 (SIGKILL)".
+    status.to_string().replacen(": ", " ", 1)
+}
