@@ -22,7 +22,12 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A function that must be seen in stacks under its own name. */
+#ifdef __clang__
 #define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noinline, noclone, no_icf))
+#endif
 #define RATES 3
 static const double rates_ns[RATES] = {1e3, 1e4, 1e6};
 
