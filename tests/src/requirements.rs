@@ -15,7 +15,8 @@ pub struct Alone {
     _lock: File,
 }
 
-/// Waits until no other test runs, in this process or another, and checks the machine.
+/// Waits until no other test runs, in this process or another, and checks that the machine can run
+/// the agent.
 ///
 /// # Panics
 ///
@@ -24,6 +25,16 @@ pub struct Alone {
 pub fn alone() -> Alone {
     static CHECKED: OnceLock<()> = OnceLock::new();
     CHECKED.get_or_init(check);
+    alone_without_agent()
+}
+
+/// As [`alone`], for a test that runs workloads only.
+///
+/// # Panics
+///
+/// When the lock's file cannot be made.
+#[must_use]
+pub fn alone_without_agent() -> Alone {
     let lock = state_file("running");
     lock.lock().expect("lock the machine for one test");
     Alone { _lock: lock }

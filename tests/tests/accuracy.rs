@@ -120,6 +120,6 @@ fn the_agent_does_not_lengthen_the_critical_section() {
         "releases",
         run.truth().number("releases"),
         bare[0].number("releases"),
-        0.05,
+        0.1,
     );
 }

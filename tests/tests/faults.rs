@@ -11,6 +11,7 @@ use contend_tests::agent::{Agent, Finished, binary, profiles_in, run, run_comman
 use contend_tests::kernel::{programs_alive, programs_of};
 use contend_tests::profile::is_whole;
 use contend_tests::requirements::alone;
+use contend_tests::skip;
 use contend_tests::workload::{Running, executable};
 use nix::sys::signal::Signal;
 
@@ -64,6 +65,9 @@ fn no_such_pid() {
 #[test]
 fn kernel_thread() {
     let _alone = alone();
+    if !fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm == "kthreadd\n") {
+        skip!("no kernel threads in this pid namespace");
+    }
     run(["--pid", "2"]).assert_error(1, &["kernel thread", "2"]);
 }
 

@@ -1,5 +1,6 @@
 //! The workloads by themselves: what they say about themselves is what the other tests believe.
 
+use contend_tests::requirements::alone_without_agent;
 use contend_tests::workload;
 
 /// Programs that wait, and the least number of sleeps in a short run of each.
@@ -25,6 +26,7 @@ const WAITING: [(&str, &[&str], u64); 17] = [
 
 #[test]
 fn waiting_programs_know_their_waits() {
+    let _alone = alone_without_agent();
     for (name, arguments, least) in WAITING {
         let truths = workload::run(name, arguments);
         assert_eq!(truths.len(), 1, "{name}");
@@ -42,6 +44,7 @@ fn waiting_programs_know_their_waits() {
 
 #[test]
 fn programs_of_several_processes_report_each() {
+    let _alone = alone_without_agent();
     for (name, arguments, processes) in [
         ("shared_mutex", ["800", "200"], 2),
         ("fork_children", ["3", "200"], 4),
@@ -55,6 +58,7 @@ fn programs_of_several_processes_report_each() {
 
 #[test]
 fn programs_without_waits_have_none() {
+    let _alone = alone_without_agent();
     for (name, argument) in [
         ("uncontended", "200"),
         ("sleep_io", "200"),
@@ -70,6 +74,7 @@ fn programs_without_waits_have_none() {
 /// Seven of eight threads wait at any time: the program's own clocks must add up to about that.
 #[test]
 fn the_clocks_add_up() {
+    let _alone = alone_without_agent();
     let truth = &workload::run("hot_mutex", &["8", "500", "500"])[0];
     let most = 8.0 * 0.6e9;
     assert!(
@@ -80,6 +85,7 @@ fn the_clocks_add_up() {
 
 #[test]
 fn every_futex_operation_sleeps_or_is_absent() {
+    let _alone = alone_without_agent();
     let truth = &workload::run("futex_ops", &["5", "1000"])[0];
     assert_eq!(truth.operations.len(), 11);
     for (name, operation) in &truth.operations {
@@ -92,6 +98,7 @@ fn every_futex_operation_sleeps_or_is_absent() {
 
 #[test]
 fn a_stopped_wait_leaves_out_the_stop() {
+    let _alone = alone_without_agent();
     let truth = &workload::run("stopped_wait", &["400"])[0];
     assert_eq!(truth.sleeps, 2, "{truth:?}");
     assert!(
