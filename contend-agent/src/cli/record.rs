@@ -43,7 +43,7 @@ async fn record(arguments: &RecordArguments) -> anyhow::Result<()> {
         command => Some(StoppedCommand::spawn(command)?),
     };
     if let Some(command) = &command {
-        targets.push(target::identify(command.pid())?);
+        targets.push(command.identity().clone());
     }
     for target in &targets {
         probes.maps.watch(target.key.tgid, command.is_some())?;

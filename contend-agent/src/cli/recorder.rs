@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::output::progress::{Progress, ProgressState};
 use crate::probe::{LockLeftover, Logger, Maps, Probes};
 use crate::profile::model::ProcessIdentity;
-use crate::symbol::AddressSpaces;
+use crate::symbol::{AddressSpaces, Bounds};
 use crate::sys::clock::monotonic_now;
 use crate::target;
 
@@ -47,7 +47,7 @@ pub struct Recorder {
 pub struct Recording {
     /// What was recorded.
     pub aggregate: Aggregate,
-    /// Where the stacks' places are.
+    /// Where the stacks' places are; of ended processes as well, until their profiles are written.
     pub spaces: AddressSpaces,
     /// When it began.
     pub start: SystemTime,
@@ -88,7 +88,7 @@ impl Recorder {
             events: AsyncFd::new(events).context("cannot watch the ring buffer")?,
             logger,
             aggregate,
-            spaces: AddressSpaces::new(),
+            spaces: AddressSpaces::new(Bounds::of_this_process()),
             ended: [Vec::new(), Vec::new()],
             uncharged: 0,
             progress: if arguments.quiet { Progress::off() } else { Progress::on_stderr() },
@@ -136,7 +136,6 @@ impl Recorder {
         let [before, now] = &mut self.ended;
         for process in std::mem::replace(before, std::mem::take(now)) {
             self.aggregate.set_totals(maps.take_totals(process).map(|totals| (process, totals)));
-            self.spaces.forget(process);
         }
         self.turns += 1;
         if self.turns.is_multiple_of(RETIRE_EVERY) {
@@ -153,7 +152,7 @@ impl Recorder {
         for (_, process) in self.aggregate.processes() {
             state.waits += process.totals.waits;
             state.delay += process.totals.delay;
-            state.processes += usize::from(process.totals.waits > 0);
+            state.processes += u64::from(process.totals.waits > 0);
         }
         state.lost = self.probes.maps.lost()?.iter().map(|(_, count)| count).sum();
         self.progress.draw(&state);

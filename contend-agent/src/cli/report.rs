@@ -40,7 +40,7 @@ pub fn write(
         duration: recording.duration,
         split_run_queue: arguments.run_queue == RunQueue::Split,
     };
-    let mut builder = Builder::new(window, &mut recording.spaces, Names::new());
+    let mut builder = Builder::new(window, &mut recording.spaces, Names::default());
     let mut written = Vec::new();
     for (key, process) in recording.aggregate.processes() {
         let is_target = targets.iter().any(|target| target.key == key);
