@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use contend_ebpf::record::Lost;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -67,9 +68,9 @@ impl Agent {
     }
 
     fn spawn(mut command: Command, dir: TempDir) -> Self {
-        for (key, _) in
-            std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("CONTEND_"))
-        {
+        // The tester's own settings must not become the agent's; another BPF object may be what is tested.
+        let ours = |key: &str| key.starts_with("CONTEND_") && key != "CONTEND_BPF_OBJECT";
+        for (key, _) in std::env::vars_os().filter(|(key, _)| ours(&key.to_string_lossy())) {
             command.env_remove(key);
         }
         command.current_dir(dir.path());
@@ -318,6 +319,24 @@ impl Finished {
         let truths = self.truths();
         assert_eq!(truths.len(), 1, "one truth in: {}", self.stdout);
         truths.into_iter().next().expect("counted")
+    }
+
+    /// What the summary says was lost: lines of a number and a reason's name. A sample without a
+    /// stack is no loss of a wait and left out.
+    #[must_use]
+    pub fn lost(&self) -> Vec<(Lost, u64)> {
+        let number =
+            |line: &str, reason: Lost| line.trim().strip_suffix(reason.name())?.trim().parse().ok();
+        let reasons = Lost::ALL
+            .into_iter()
+            .filter(|&reason| reason != Lost::StackUnreadable);
+        reasons
+            .flat_map(|reason| {
+                self.stdout
+                    .lines()
+                    .filter_map(move |line| Some((reason, number(line, reason)?)))
+            })
+            .collect()
     }
 
     /// All files that it left, sorted by name.
