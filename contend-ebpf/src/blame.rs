@@ -30,10 +30,7 @@ pub struct Change {
 /// A wait opens `start` ns after the record's epoch. Apply `finished` first, then `waiters`.
 #[inline(always)]
 pub fn open(start: u64) -> Change {
-    Change {
-        waiters: (1 << COUNT_SHIFT) + (start >> UNIT_BITS),
-        finished: -((start & (UNIT - 1)) as i64),
-    }
+    Change { waiters: (1 << COUNT_SHIFT) + (start >> UNIT_BITS), finished: -((start & (UNIT - 1)) as i64) }
 }
 
 /// The wait that opened at `start` closes at `end`. Apply `waiters` first, then `finished`.
@@ -103,8 +100,8 @@ mod tests {
             }
             let total = waiting(waiters, before, clock());
             let charged = self.charged.load(SeqCst);
-            let moved = total > charged
-                && self.charged.compare_exchange(charged, total, SeqCst, SeqCst).is_ok();
+            let moved =
+                total > charged && self.charged.compare_exchange(charged, total, SeqCst, SeqCst).is_ok();
             if moved { total - charged } else { 0 }
         }
     }

@@ -26,9 +26,7 @@ pub fn key(task: *mut task_struct, word: u64, memory: u64, shared: bool) -> Lock
     }
     let mut search = Search { word, key: private };
     // SAFETY: the callback has the signature that the helper asks for, and `search` outlives the call.
-    let found = unsafe {
-        bpf_find_vma(task, word, shared_key as *mut c_void, (&raw mut search).cast(), 0)
-    };
+    let found = unsafe { bpf_find_vma(task, word, shared_key as *mut c_void, (&raw mut search).cast(), 0) };
     if found != 0 {
         maps::lose(Lost::SharedKey);
     }
@@ -144,8 +142,7 @@ pub fn charge(record: *mut LockRecord, now: u64) -> u64 {
                 continue;
             }
             let total = blame::waiting(waiters, before, now - (*record).epoch);
-            let moved = total > charged
-                && atomic::replace(&raw mut (*record).charged, charged, total);
+            let moved = total > charged && atomic::replace(&raw mut (*record).charged, charged, total);
             return if moved { total - charged } else { 0 };
         }
     }

@@ -6,9 +6,7 @@ use aya_ebpf::helpers::generated::bpf_task_storage_get;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use contend_ebpf::event::{MAX_FRAMES, StackHeader};
-use contend_ebpf::record::{
-    LockKey, LockRecord, Lost, ProcessKey, SampleKey, SampleSums, Settings, Totals,
-};
+use contend_ebpf::record::{LockKey, LockRecord, Lost, ProcessKey, SampleKey, SampleSums, Settings, Totals};
 
 use crate::wait::Thread;
 

@@ -209,9 +209,13 @@ impl Lost {
             Self::ThreadRecord => "waits not seen: no kernel memory for the thread's record",
             Self::LockTableFull => "waits that no unlocker is charged with: the lock table is full",
             Self::LockSaturated => "waits that no unlocker is charged with: too many waiters on one lock",
-            Self::LockRetired => "waits that no unlocker is charged with: their lock's record was just retired",
+            Self::LockRetired => {
+                "waits that no unlocker is charged with: their lock's record was just retired"
+            }
             Self::ProcessTableFull => "events missing from the totals: the process table is full",
-            Self::SampleBufferFull => "samples missing from the profiles, not from the totals: the buffer is full",
+            Self::SampleBufferFull => {
+                "samples missing from the profiles, not from the totals: the buffer is full"
+            }
             Self::RingFull => "stacks or notices delayed or missing: the ring buffer is full",
             Self::StackUnreadable => "samples without a stack",
             Self::CallUnreadable => "waits not seen: the call's arguments could not be read",

@@ -20,6 +20,9 @@ pub struct Release {
     lock: LockKey,
     ip: u64,
     sp: u64,
+    /// How many it may wake, and how many it has woken.
+    most: u64,
+    woken: u64,
     /// When it woke its first waiter, in ns of the monotonic clock.
     first_wake: u64,
     /// The stack, when it is sampled.
@@ -181,14 +184,16 @@ fn charge(
     }
     unlocker.set_memory(kernel::memory(waker));
     let (ip, sp) = (registers.ip(), registers.sp());
-    let last = &unlocker.release;
+    let last = &mut unlocker.release;
     // A wake of many takes all its waiters off the queue before it wakes the first: whoever waited
-    // since before that is the same release's.
-    let is_further = wake.most > 1
-        && last.lock == waiter.lock
+    // since before that is the same release's, as long as it may wake more.
+    let is_further = last.lock == waiter.lock
         && last.ip == ip
         && last.sp == sp
+        && last.most == wake.most
+        && last.woken < wake.most
         && waiter.start < last.first_wake;
+    last.woken += 1;
     tally::release(unlocker.process, delay, !is_further);
     // SAFETY: a map value, changed atomically.
     unsafe { atomic::add(&raw mut (*record).releases, !is_further as u64) };
@@ -196,11 +201,13 @@ fn charge(
     if !is_further {
         // SAFETY: the helper has no preconditions.
         let random = unsafe { bpf_get_prandom_u32() };
-        let wanted = unlocker.process.tgid != layout!(agent_tgid)
-            && maps::is_watched(settings, unlocker.process.tgid);
+        let wanted =
+            unlocker.process.tgid != layout!(agent_tgid) && maps::is_watched(settings, unlocker.process.tgid);
         let sampled = wanted && sample::mutex(settings.mutex_fraction, random);
         let stack = if sampled { unwind::stack(ctx, unlocker) } else { 0 };
-        unlocker.release = Release { lock: waiter.lock, ip, sp, first_wake: now, stack, sampled };
+        let most = wake.most;
+        unlocker.release =
+            Release { lock: waiter.lock, ip, sp, most, woken: 1, first_wake: now, stack, sampled };
     }
     if unlocker.release.sampled {
         record_sample(settings, unlocker, waiter, delay, !is_further);

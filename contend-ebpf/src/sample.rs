@@ -34,11 +34,7 @@ pub fn block(delay: u64, run_queue: u64, rate: u64, random: u32) -> Option<Weigh
     if below(rate, random) >= delay {
         return None;
     }
-    Some(Weight {
-        contentions: (rate << 16) / delay,
-        delay: rate,
-        run_queue: run_queue * rate / delay,
-    })
+    Some(Weight { contentions: (rate << 16) / delay, delay: rate, run_queue: run_queue * rate / delay })
 }
 
 /// Decides on one release: keeps one in `fraction`. A fraction of 0 keeps nothing, of 1 everything.

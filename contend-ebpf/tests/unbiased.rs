@@ -68,7 +68,10 @@ fn assert_unbiased(what: &str, estimates: [(f64, f64); 2]) {
 #[test]
 fn block_estimates_are_unbiased() {
     for rate in [1_000, 10_000, 1_000_000] {
-        assert_unbiased(&format!("rate {rate} ns"), estimate(|delay, random| sample::block(delay, 0, rate, random)));
+        assert_unbiased(
+            &format!("rate {rate} ns"),
+            estimate(|delay, random| sample::block(delay, 0, rate, random)),
+        );
     }
 }
 
@@ -86,13 +89,15 @@ fn mutex_estimates_are_unbiased() {
 fn the_test_would_see_the_biases_of_others() {
     // A wait kept with probability d/R and not scaled.
     let unscaled = estimate(|delay, random| {
-        sample::block(delay, 0, 1_000_000, random)
-            .map(|w| sample::Weight { contentions: COUNT_ONE, delay, ..w })
+        sample::block(delay, 0, 1_000_000, random).map(|w| sample::Weight {
+            contentions: COUNT_ONE,
+            delay,
+            ..w
+        })
     });
     assert!(unscaled.iter().all(|(mean, _)| (mean - 1.0).abs() > BIAS));
     // A threshold: what is shorter is left out.
-    let threshold = estimate(|delay, random| {
-        (delay >= 100_000).then(|| sample::block(delay, 0, 1, random)).flatten()
-    });
+    let threshold =
+        estimate(|delay, random| (delay >= 100_000).then(|| sample::block(delay, 0, 1, random)).flatten());
     assert!(threshold.iter().all(|(mean, _)| (mean - 1.0).abs() > BIAS));
 }

@@ -59,9 +59,7 @@ impl Agent {
     /// When it cannot be started or ends before that.
     #[must_use]
     pub fn attach(pids: &[u32], arguments: &[&str]) -> Self {
-        let targets = pids
-            .iter()
-            .flat_map(|pid| ["--pid".to_owned(), pid.to_string()]);
+        let targets = pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]);
         let mut agent = Self::start(targets.chain(arguments.iter().map(|&a| a.to_owned())));
         agent.wait_attached();
         agent
@@ -74,16 +72,9 @@ impl Agent {
             command.env_remove(key);
         }
         command.current_dir(dir.path());
-        let out =
-            File::create(dir.path().join(OUT)).expect("create the file for the agent's output");
-        let errors =
-            File::create(dir.path().join(ERRORS)).expect("create the file for the agent's errors");
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(errors)
-            .spawn()
-            .expect("start the agent");
+        let out = File::create(dir.path().join(OUT)).expect("create the file for the agent's output");
+        let errors = File::create(dir.path().join(ERRORS)).expect("create the file for the agent's errors");
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().expect("start the agent");
         Self { child, dir }
     }
 
@@ -108,15 +99,8 @@ impl Agent {
         let start = Instant::now();
         while kernel::links_of(self.pid()) < LINKS {
             let ended = self.child.try_wait().expect("look after the agent");
-            assert!(
-                ended.is_none(),
-                "the agent ended before it was attached: {}",
-                read(self.dir(), ERRORS)
-            );
-            assert!(
-                start.elapsed() < STUCK,
-                "the agent does not attach its probes"
-            );
+            assert!(ended.is_none(), "the agent ended before it was attached: {}", read(self.dir(), ERRORS));
+            assert!(start.elapsed() < STUCK, "the agent does not attach its probes");
             thread::sleep(Duration::from_millis(5));
         }
         // The second probe is attached; what the agent still does after it is brief.
@@ -139,10 +123,7 @@ impl Agent {
     ///
     /// When it cannot be looked after.
     pub fn runs(&mut self) -> bool {
-        self.child
-            .try_wait()
-            .expect("look after the agent")
-            .is_none()
+        self.child.try_wait().expect("look after the agent").is_none()
     }
 
     /// Waits until it ends.
@@ -157,23 +138,11 @@ impl Agent {
             if let Some(status) = self.child.try_wait().expect("wait for the agent") {
                 break status;
             }
-            assert!(
-                start.elapsed() < STUCK,
-                "the agent does not end: {}",
-                read(self.dir(), ERRORS)
-            );
+            assert!(start.elapsed() < STUCK, "the agent does not end: {}", read(self.dir(), ERRORS));
             thread::sleep(Duration::from_millis(10));
         };
-        let dir = std::mem::replace(
-            &mut self.dir,
-            tempfile::tempdir().expect("create a directory"),
-        );
-        Finished {
-            status,
-            stdout: read(dir.path(), OUT),
-            stderr: read(dir.path(), ERRORS),
-            dir,
-        }
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("create a directory"));
+        Finished { status, stdout: read(dir.path(), OUT), stderr: read(dir.path(), ERRORS), dir }
     }
 
     /// Interrupts it as Ctrl-C does and waits for the profiles.
@@ -212,11 +181,7 @@ fn read(dir: &Path, name: &str) -> String {
 pub fn profile_command(options: &[&str], name: &str, arguments: &[&str]) -> Finished {
     let program = workload::executable(name).display().to_string();
     let command = ["--", &program];
-    let all = options
-        .iter()
-        .chain(&command)
-        .chain(arguments)
-        .map(OsStr::new);
+    let all = options.iter().chain(&command).chain(arguments).map(OsStr::new);
     Agent::start(all).finish().expect_success()
 }
 
@@ -227,11 +192,7 @@ pub fn profile_command(options: &[&str], name: &str, arguments: &[&str]) -> Fini
 /// When it cannot be started or does not end.
 #[must_use]
 pub fn run_command(command: Command) -> Finished {
-    Agent::spawn(
-        command,
-        tempfile::tempdir().expect("create an output directory"),
-    )
-    .finish()
+    Agent::spawn(command, tempfile::tempdir().expect("create an output directory")).finish()
 }
 
 /// Runs the agent to its end with an output directory given in the arguments.
@@ -267,12 +228,7 @@ impl Finished {
     #[must_use]
     #[track_caller]
     pub fn expect_success(self) -> Self {
-        assert!(
-            self.status.success(),
-            "the agent failed: {}\n{}",
-            self.status,
-            self.stderr
-        );
+        assert!(self.status.success(), "the agent failed: {}\n{}", self.status, self.stderr);
         self
     }
 
@@ -287,18 +243,11 @@ impl Finished {
         assert_eq!(self.status.code(), Some(code), "exit code; it said: {said}");
         let lower = said.to_lowercase();
         for word in words {
-            assert!(
-                lower.contains(&word.to_lowercase()),
-                "no {word:?} in: {said}"
-            );
+            assert!(lower.contains(&word.to_lowercase()), "no {word:?} in: {said}");
         }
         assert!(!lower.contains("panicked"), "it panicked: {said}");
         if code == 1 {
-            assert_eq!(
-                said.trim_end().lines().count(),
-                1,
-                "an error is one line: {said}"
-            );
+            assert_eq!(said.trim_end().lines().count(), 1, "an error is one line: {said}");
         }
     }
 
@@ -325,16 +274,11 @@ impl Finished {
     /// stack is no loss of a wait and left out.
     #[must_use]
     pub fn lost(&self) -> Vec<(Lost, u64)> {
-        let number =
-            |line: &str, reason: Lost| line.trim().strip_suffix(reason.name())?.trim().parse().ok();
-        let reasons = Lost::ALL
-            .into_iter()
-            .filter(|&reason| reason != Lost::StackUnreadable);
+        let number = |line: &str, reason: Lost| line.trim().strip_suffix(reason.name())?.trim().parse().ok();
+        let reasons = Lost::ALL.into_iter().filter(|&reason| reason != Lost::StackUnreadable);
         reasons
             .flat_map(|reason| {
-                self.stdout
-                    .lines()
-                    .filter_map(move |line| Some((reason, number(line, reason)?)))
+                self.stdout.lines().filter_map(move |line| Some((reason, number(line, reason)?)))
             })
             .collect()
     }
@@ -349,9 +293,7 @@ impl Finished {
     #[must_use]
     pub fn path(&self, pid: u32, kind: &str) -> Option<PathBuf> {
         let end = format!("-{pid}.{kind}.pb.gz");
-        self.files()
-            .into_iter()
-            .find(|f| f.to_string_lossy().ends_with(&end))
+        self.files().into_iter().find(|f| f.to_string_lossy().ends_with(&end))
     }
 
     /// The files under the names that users look for; a killed agent may leave unfinished ones under others.
@@ -369,8 +311,7 @@ impl Finished {
     /// When there is a file that cannot be read.
     #[must_use]
     pub fn profile(&self, pid: u32, kind: &str) -> Profile {
-        self.path(pid, kind)
-            .map_or_else(Profile::default, |path| Profile::read(&path))
+        self.path(pid, kind).map_or_else(Profile::default, |path| Profile::read(&path))
     }
 
     /// A process's block profile.
@@ -397,9 +338,8 @@ impl Finished {
 /// Everything in a directory but the agent's own output, sorted.
 #[must_use]
 pub fn profiles_in(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir)
-        .map(|entries| entries.flatten().map(|e| e.path()).collect())
-        .unwrap_or_default();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(dir).map(|entries| entries.flatten().map(|e| e.path()).collect()).unwrap_or_default();
     files.retain(|f| f.file_name().is_some_and(|n| n != OUT && n != ERRORS));
     files.sort();
     files

@@ -9,10 +9,7 @@ use crate::workload;
 /// Ids of the BPF programs that a process has open or attached, by `/proc/PID/fdinfo`.
 #[must_use]
 pub fn programs_of(pid: u32) -> Vec<u32> {
-    let mut ids: Vec<u32> = descriptors(pid)
-        .iter()
-        .filter_map(|info| field(info, "prog_id:"))
-        .collect();
+    let mut ids: Vec<u32> = descriptors(pid).iter().filter_map(|info| field(info, "prog_id:")).collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -21,10 +18,7 @@ pub fn programs_of(pid: u32) -> Vec<u32> {
 /// How many BPF links a process holds: its attached programs.
 #[must_use]
 pub fn links_of(pid: u32) -> usize {
-    descriptors(pid)
-        .iter()
-        .filter(|info| info.contains("link_id:"))
-        .count()
+    descriptors(pid).iter().filter(|info| info.contains("link_id:")).count()
 }
 
 /// Those of the programs that are still loaded.
@@ -39,29 +33,19 @@ pub fn programs_alive(ids: &[u32]) -> Vec<u32> {
         .output()
         .expect("start bpf_alive");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the kernel refuses bpf(2), which the tests need: {errors}"
-    );
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|id| id.parse().ok())
-        .collect()
+    assert!(output.status.success(), "the kernel refuses bpf(2), which the tests need: {errors}");
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(|id| id.parse().ok()).collect()
 }
 
 fn descriptors(pid: u32) -> Vec<String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fdinfo")) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter_map(|e| fs::read_to_string(e.path()).ok())
-        .collect()
+    entries.flatten().filter_map(|e| fs::read_to_string(e.path()).ok()).collect()
 }
 
 fn field(info: &str, key: &str) -> Option<u32> {
-    info.lines()
-        .find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+    info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
 }
 
 /// A setting of the kernel that is put back when this is dropped.
@@ -85,11 +69,7 @@ impl Setting {
 impl Drop for Setting {
     fn drop(&mut self) {
         if let Err(error) = fs::write(&self.path, &self.before) {
-            eprintln!(
-                "put {} back to {}: {error}",
-                self.path.display(),
-                self.before
-            );
+            eprintln!("put {} back to {}: {error}", self.path.display(), self.before);
         }
     }
 }

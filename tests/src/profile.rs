@@ -31,9 +31,7 @@ impl Sample {
     /// Whether a function is in the stack.
     #[must_use]
     pub fn has(&self, function: &str) -> bool {
-        self.functions
-            .iter()
-            .any(|f| f == function || f.ends_with(&format!("::{function}")))
+        self.functions.iter().any(|f| f == function || f.ends_with(&format!("::{function}")))
     }
 }
 
@@ -54,17 +52,14 @@ impl Profile {
     #[track_caller]
     pub fn read(path: &Path) -> Self {
         let mut bytes = Vec::new();
-        let file =
-            File::open(path).unwrap_or_else(|error| panic!("open {}: {error}", path.display()));
+        let file = File::open(path).unwrap_or_else(|error| panic!("open {}: {error}", path.display()));
         GzDecoder::new(file)
             .read_to_end(&mut bytes)
             .unwrap_or_else(|error| panic!("unzip {}: {error}", path.display()));
-        let profile = proto::Profile::decode(&*bytes)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let profile =
+            proto::Profile::decode(&*bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_shape(&profile);
-        Self {
-            samples: profile.sample.iter().map(|s| sample(&profile, s)).collect(),
-        }
+        Self { samples: profile.sample.iter().map(|s| sample(&profile, s)).collect() }
     }
 
     /// Contentions of all samples.
@@ -82,9 +77,7 @@ impl Profile {
     /// The samples for which `keep` is true.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Sample) -> bool) -> Self {
-        Self {
-            samples: self.samples.iter().filter(|s| keep(s)).cloned().collect(),
-        }
+        Self { samples: self.samples.iter().filter(|s| keep(s)).cloned().collect() }
     }
 
     /// The samples with a function in their stack.
@@ -102,15 +95,10 @@ impl Profile {
     /// Delay by the innermost function, for messages.
     #[must_use]
     pub fn stacks(&self) -> String {
-        let lines = self.samples.iter().map(|s| {
-            format!(
-                "{} {} ns {:?} {}",
-                s.contentions,
-                s.delay,
-                s.labels,
-                s.functions.join(" < ")
-            )
-        });
+        let lines = self
+            .samples
+            .iter()
+            .map(|s| format!("{} {} ns {:?} {}", s.contentions, s.delay, s.labels, s.functions.join(" < ")));
         lines.collect::<Vec<_>>().join("\n")
     }
 }
@@ -121,25 +109,12 @@ fn text(profile: &proto::Profile, index: i64) -> &str {
 }
 
 fn sample(profile: &proto::Profile, from: &proto::Sample) -> Sample {
-    let functions = from
-        .location_id
-        .iter()
-        .flat_map(|&id| functions(profile, id))
-        .collect();
+    let functions = from.location_id.iter().flat_map(|&id| functions(profile, id)).collect();
     let labels = from.label.iter().map(|l| {
-        let value = if l.str == 0 {
-            l.num.to_string()
-        } else {
-            text(profile, l.str).to_owned()
-        };
+        let value = if l.str == 0 { l.num.to_string() } else { text(profile, l.str).to_owned() };
         (text(profile, l.key).to_owned(), value)
     });
-    Sample {
-        functions,
-        contentions: from.value[0],
-        delay: from.value[1],
-        labels: labels.collect(),
-    }
+    Sample { functions, contentions: from.value[0], delay: from.value[1], labels: labels.collect() }
 }
 
 /// Function names at a location, inlined ones first.
@@ -148,10 +123,8 @@ fn functions(profile: &proto::Profile, location: u64) -> Vec<String> {
     if location.line.is_empty() {
         return vec![String::new()];
     }
-    let names = location
-        .line
-        .iter()
-        .map(|l| text(profile, profile.function[dense(l.function_id)].name).to_owned());
+    let names =
+        location.line.iter().map(|l| text(profile, profile.function[dense(l.function_id)].name).to_owned());
     names.collect()
 }
 
@@ -162,65 +135,24 @@ fn dense(id: u64) -> usize {
 /// Exactly Go's shape: types, period, ids dense from 1, addresses non-zero and unique.
 fn assert_shape(p: &proto::Profile) {
     let name = |t: &proto::ValueType| format!("{}/{}", text(p, t.r#type), text(p, t.unit));
-    assert_eq!(
-        p.string_table.first().map(String::as_str),
-        Some(""),
-        "first string"
-    );
+    assert_eq!(p.string_table.first().map(String::as_str), Some(""), "first string");
     assert_eq!(
         p.sample_type.iter().map(name).collect::<Vec<_>>(),
         ["contentions/count", "delay/nanoseconds"]
     );
-    assert_eq!(
-        p.period_type.as_ref().map(name).as_deref(),
-        Some("contentions/count"),
-        "period type"
-    );
+    assert_eq!(p.period_type.as_ref().map(name).as_deref(), Some("contentions/count"), "period type");
     assert_eq!(p.period, 1, "period");
-    assert_eq!(
-        text(p, p.default_sample_type),
-        "delay",
-        "default sample type"
-    );
-    assert!(
-        p.time_nanos > 1_500_000_000_000_000_000,
-        "time of the profile: {}",
-        p.time_nanos
-    );
-    assert!(
-        p.duration_nanos > 0,
-        "duration of the profile: {}",
-        p.duration_nanos
-    );
-    assert!(
-        p.mapping
-            .iter()
-            .map(|m| m.id)
-            .eq(1..=p.mapping.len() as u64),
-        "ids of mappings"
-    );
-    assert!(
-        p.location
-            .iter()
-            .map(|l| l.id)
-            .eq(1..=p.location.len() as u64),
-        "ids of locations"
-    );
-    assert!(
-        p.function
-            .iter()
-            .map(|f| f.id)
-            .eq(1..=p.function.len() as u64),
-        "ids of functions"
-    );
+    assert_eq!(text(p, p.default_sample_type), "delay", "default sample type");
+    assert!(p.time_nanos > 1_500_000_000_000_000_000, "time of the profile: {}", p.time_nanos);
+    assert!(p.duration_nanos > 0, "duration of the profile: {}", p.duration_nanos);
+    assert!(p.mapping.iter().map(|m| m.id).eq(1..=p.mapping.len() as u64), "ids of mappings");
+    assert!(p.location.iter().map(|l| l.id).eq(1..=p.location.len() as u64), "ids of locations");
+    assert!(p.function.iter().map(|f| f.id).eq(1..=p.function.len() as u64), "ids of functions");
     let addresses: BTreeSet<u64> = p.location.iter().map(|l| l.address).collect();
     assert_eq!(addresses.len(), p.location.len(), "addresses are unique");
     assert!(!addresses.contains(&0), "an address is zero");
     let mappings = p.mapping.len() as u64;
-    assert!(
-        p.location.iter().all(|l| l.mapping_id <= mappings),
-        "mappings exist"
-    );
+    assert!(p.location.iter().all(|l| l.mapping_id <= mappings), "mappings exist");
     assert_samples(p);
 }
 
@@ -228,18 +160,10 @@ fn assert_samples(p: &proto::Profile) {
     let mut seen = BTreeSet::new();
     for s in &p.sample {
         assert_eq!(s.value.len(), 2, "values of a sample");
-        assert!(
-            s.value.iter().all(|&v| v >= 0),
-            "a negative value: {:?}",
-            s.value
-        );
+        assert!(s.value.iter().all(|&v| v >= 0), "a negative value: {:?}", s.value);
         assert!(s.value.iter().any(|&v| v > 0), "a sample of nothing");
-        let labels: BTreeSet<(i64, i64, i64)> =
-            s.label.iter().map(|l| (l.key, l.str, l.num)).collect();
-        assert!(
-            seen.insert((s.location_id.clone(), labels)),
-            "two samples of one stack and the same labels"
-        );
+        let labels: BTreeSet<(i64, i64, i64)> = s.label.iter().map(|l| (l.key, l.str, l.num)).collect();
+        assert!(seen.insert((s.location_id.clone(), labels)), "two samples of one stack and the same labels");
     }
 }
 
@@ -261,11 +185,7 @@ pub fn pprof<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) 
         .output()
         .expect("start go tool pprof");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "go tool pprof failed: {}\n{errors}",
-        output.status
-    );
+    assert!(output.status.success(), "go tool pprof failed: {}\n{errors}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

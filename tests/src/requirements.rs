@@ -41,23 +41,15 @@ pub fn alone_without_agent() -> Alone {
 }
 
 fn check() {
-    let owner = fs::metadata("/proc/self")
-        .expect("look at this process")
-        .uid();
-    assert!(
-        owner == 0,
-        "the end-to-end tests load BPF programs: run them as root"
-    );
+    let owner = fs::metadata("/proc/self").expect("look at this process").uid();
+    assert!(owner == 0, "the end-to-end tests load BPF programs: run them as root");
     assert!(
         agent::binary().is_file(),
         "no agent at {}: build it with `cargo build --release -p contend-agent` or name it in CONTEND_AGENT",
         agent::binary().display()
     );
     let go = Command::new("go").args(["tool", "pprof", "-h"]).output();
-    assert!(
-        go.is_ok(),
-        "`go` is not on the path: install Go, whose pprof reads the profiles back"
-    );
+    assert!(go.is_ok(), "`go` is not on the path: install Go, whose pprof reads the profiles back");
     assert_eq!(kernel::programs_alive(&[]), [0; 0]);
 }
 

@@ -109,13 +109,9 @@ pub fn executable(name: &str) -> PathBuf {
     };
     let mut digest = DefaultHasher::new();
     for file in [&source, &header] {
-        fs::read(file)
-            .unwrap_or_else(|error| panic!("read {}: {error}", file.display()))
-            .hash(&mut digest);
+        fs::read(file).unwrap_or_else(|error| panic!("read {}: {error}", file.display())).hash(&mut digest);
     }
-    let dir = target_dir()
-        .join("contend-tests")
-        .join(format!("{name}-{:016x}", digest.finish()));
+    let dir = target_dir().join("contend-tests").join(format!("{name}-{:016x}", digest.finish()));
     let program = dir.join(name);
     if !program.is_file() {
         compile(&source, &dir, &program);
@@ -129,14 +125,7 @@ fn compile(source: &Path, dir: &Path, program: &Path) {
     let mut compiler;
     if source.extension().is_some_and(|e| e == "rs") {
         compiler = Command::new("rustc");
-        compiler.args([
-            "--edition",
-            "2024",
-            "-O",
-            "-g",
-            "-C",
-            "force-frame-pointers=yes",
-        ]);
+        compiler.args(["--edition", "2024", "-O", "-g", "-C", "force-frame-pointers=yes"]);
     } else {
         compiler = Command::new("cc");
         compiler.args([
@@ -149,18 +138,9 @@ fn compile(source: &Path, dir: &Path, program: &Path) {
         ]);
         compiler.arg("-pthread");
     }
-    let output = compiler
-        .arg("-o")
-        .arg(&unfinished)
-        .arg(source)
-        .output()
-        .expect("start the compiler");
+    let output = compiler.arg("-o").arg(&unfinished).arg(source).output().expect("start the compiler");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "compile {}:\n{errors}",
-        source.display()
-    );
+    assert!(output.status.success(), "compile {}:\n{errors}", source.display());
     fs::rename(&unfinished, program).expect("put the compiled workload in place");
 }
 
@@ -213,8 +193,7 @@ impl Running {
     pub fn finish(mut self) -> Vec<Truth> {
         let mut output = String::new();
         let mut pipe = self.child.stdout.take().expect("its output is a pipe");
-        pipe.read_to_string(&mut output)
-            .expect("read the workload's output");
+        pipe.read_to_string(&mut output).expect("read the workload's output");
         let status: ExitStatus = self.child.wait().expect("wait for the workload");
         assert!(status.success(), "the workload failed: {status}");
         truths(&output)
@@ -236,10 +215,7 @@ impl Drop for Running {
 /// When it fails.
 #[must_use]
 pub fn run(name: &str, arguments: &[&str]) -> Vec<Truth> {
-    let output = compiled(name)
-        .args(arguments)
-        .output()
-        .expect("start the workload");
+    let output = compiled(name).args(arguments).output().expect("start the workload");
     assert!(output.status.success(), "{name} failed: {}", output.status);
     truths(&String::from_utf8_lossy(&output.stdout))
 }

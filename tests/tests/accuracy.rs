@@ -8,33 +8,16 @@ use contend_tests::workload::Truth;
 
 #[track_caller]
 fn assert_true(block: &Profile, truth: &Truth) {
-    assert!(
-        truth.sleeps > 100,
-        "too few waits to say anything: {truth:?}"
-    );
+    assert!(truth.sleeps > 100, "too few waits to say anything: {truth:?}");
     let name = &truth.workload;
-    assert_within(
-        &format!("{name}: delay"),
-        block.delay() as f64,
-        truth.delay_ns as f64,
-        0.02,
-    );
-    assert_within(
-        &format!("{name}: count"),
-        block.contentions() as f64,
-        truth.sleeps as f64,
-        0.01,
-    );
+    assert_within(&format!("{name}: delay"), block.delay() as f64, truth.delay_ns as f64, 0.02);
+    assert_within(&format!("{name}: count"), block.contentions() as f64, truth.sleeps as f64, 0.01);
 }
 
 #[track_caller]
 fn check(name: &str, arguments: &[&str]) {
     let _alone = alone();
-    let run = profile_command(
-        &["--mutex-fraction", "1", "--block-rate", "1"],
-        name,
-        arguments,
-    );
+    let run = profile_command(&["--mutex-fraction", "1", "--block-rate", "1"], name, arguments);
     let truth = run.truth();
     assert_true(&run.block(truth.pid), &truth);
 }
@@ -102,10 +85,7 @@ fn process_shared_mutex() {
     // both waited, less the time from wake to run.
     let blamed: i64 = truths.iter().map(|t| run.mutex(t.pid).delay()).sum();
     let waited: i64 = truths.iter().map(|t| run.block(t.pid).delay()).sum();
-    assert!(
-        blamed <= waited,
-        "{blamed} ns charged for {waited} ns of waiting"
-    );
+    assert!(blamed <= waited, "{blamed} ns charged for {waited} ns of waiting");
     assert_within("mutex delay of both", blamed as f64, waited as f64, 0.05);
 }
 
@@ -116,10 +96,5 @@ fn the_agent_does_not_lengthen_the_critical_section() {
     let _alone = alone();
     let bare = contend_tests::workload::run("hot_mutex", &[]);
     let run = profile_command(&[], "hot_mutex", &[]);
-    assert_within(
-        "releases",
-        run.truth().number("releases"),
-        bare[0].number("releases"),
-        0.1,
-    );
+    assert_within("releases", run.truth().number("releases"), bare[0].number("releases"), 0.1);
 }

@@ -46,12 +46,7 @@ fn wrong_usage_is_2() {
 fn pid_zero() {
     let _alone = alone();
     let run = run(["--pid", "0"]);
-    assert!(
-        matches!(run.status.code(), Some(1 | 2)),
-        "{} {}",
-        run.status,
-        run.stderr
-    );
+    assert!(matches!(run.status.code(), Some(1 | 2)), "{} {}", run.status, run.stderr);
     assert!(run.stderr.contains("pid"), "{}", run.stderr);
 }
 
@@ -74,15 +69,9 @@ fn kernel_thread() {
 #[test]
 fn zombie() {
     let _alone = alone();
-    let mut child = Command::new("true")
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("start true");
+    let mut child = Command::new("true").stdout(Stdio::null()).spawn().expect("start true");
     let stat = format!("/proc/{}/stat", child.id());
-    while !fs::read_to_string(&stat)
-        .expect("not waited for yet")
-        .contains(") Z ")
-    {
+    while !fs::read_to_string(&stat).expect("not waited for yet").contains(") Z ") {
         thread::sleep(Duration::from_millis(5));
     }
     run(["--pid", &child.id().to_string()]).assert_error(1, &[&child.id().to_string(), "zombie"]);
@@ -101,20 +90,13 @@ fn no_such_command() {
 fn target_that_exits_while_it_is_attached() {
     let _alone = alone();
     for step in 0..20_u32 {
-        let mut child = Command::new("sleep")
-            .arg(format!("0.{:03}", step * 15))
-            .spawn()
-            .expect("start sleep");
+        let mut child =
+            Command::new("sleep").arg(format!("0.{:03}", step * 15)).spawn().expect("start sleep");
         let pid = child.id().to_string();
         let reaper = thread::spawn(move || child.wait().expect("wait for sleep"));
         let run = Agent::start(["--pid", &pid]).finish();
         reaper.join().expect("the reaper ends");
-        assert!(
-            matches!(run.status.code(), Some(0 | 1)),
-            "{} {}",
-            run.status,
-            run.stderr
-        );
+        assert!(matches!(run.status.code(), Some(0 | 1)), "{} {}", run.status, run.stderr);
         if run.status.code() == Some(1) {
             run.assert_error(1, &[&pid]);
         }
@@ -125,9 +107,7 @@ fn target_that_exits_while_it_is_attached() {
 
 /// A copy of the agent that everybody may run, in a directory where everybody may write.
 fn copy_for_everybody() -> tempfile::TempDir {
-    let dir = tempfile::Builder::new()
-        .tempdir_in("/tmp")
-        .expect("create a directory");
+    let dir = tempfile::Builder::new().tempdir_in("/tmp").expect("create a directory");
     fs::copy(binary(), dir.path().join("contend-agent")).expect("copy the agent");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("open the directory");
     dir
@@ -137,9 +117,7 @@ fn with_less(setpriv: &[&str]) -> Finished {
     let dir = copy_for_everybody();
     let mut command = Command::new("setpriv");
     command.args(setpriv).arg(dir.path().join("contend-agent"));
-    command
-        .args(["--duration", "1s", "--output"])
-        .arg(dir.path());
+    command.args(["--duration", "1s", "--output"]).arg(dir.path());
     run_command(command)
 }
 
@@ -154,10 +132,7 @@ fn not_root() {
 #[test]
 fn root_without_capabilities() {
     let _alone = alone();
-    let run = with_less(&[
-        "--bounding-set=-bpf,-perfmon,-sys_admin",
-        "--inh-caps=-bpf,-perfmon,-sys_admin",
-    ]);
+    let run = with_less(&["--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps=-bpf,-perfmon,-sys_admin"]);
     run.assert_error(1, &["CAP_BPF", "CAP_PERFMON"]);
 }
 
@@ -166,10 +141,7 @@ fn kernel_without_btf() {
     let _alone = alone();
     let script = "mount --make-rprivate / && mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
     let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-c", script, "sh"])
-        .arg(binary())
-        .args(["--duration", "1s"]);
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(binary()).args(["--duration", "1s"]);
     run_command(command).assert_error(1, &["btf"]);
 }
 
@@ -195,10 +167,7 @@ fn output_directory_is_missing() {
     let missing = dir.path().join("missing");
     let run = into(&missing);
     run.assert_error(1, &["missing", "directory"]);
-    assert!(
-        run.truths().is_empty(),
-        "the command ran although its profiles have no place to go"
-    );
+    assert!(run.truths().is_empty(), "the command ran although its profiles have no place to go");
 }
 
 #[test]
@@ -207,10 +176,7 @@ fn output_is_not_a_directory() {
     let file = tempfile::NamedTempFile::new().expect("create a file");
     let run = into(file.path());
     run.assert_error(1, &["directory"]);
-    assert!(
-        run.truths().is_empty(),
-        "the command ran although its profiles have no place to go"
-    );
+    assert!(run.truths().is_empty(), "the command ran although its profiles have no place to go");
 }
 
 /// A file system of one page that is mounted for a test.
@@ -219,14 +185,9 @@ struct Mounted(tempfile::TempDir);
 impl Mounted {
     fn new(options: &str) -> Self {
         let dir = tempfile::tempdir().expect("create a directory");
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "none"])
-            .arg(dir.path())
-            .status();
-        assert!(
-            status.expect("start mount").success(),
-            "mount a file system for the test"
-        );
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(dir.path()).status();
+        assert!(status.expect("start mount").success(), "mount a file system for the test");
         Self(dir)
     }
 }
@@ -252,10 +213,7 @@ fn output_directory_is_full() {
     let mounted = Mounted::new("size=4k");
     fs::write(mounted.0.path().join("filler"), [0; 4096]).expect("fill it");
     into(mounted.0.path()).assert_error(1, &["space"]);
-    let left: Vec<_> = profiles_in(mounted.0.path())
-        .into_iter()
-        .filter(|f| !f.ends_with("filler"))
-        .collect();
+    let left: Vec<_> = profiles_in(mounted.0.path()).into_iter().filter(|f| !f.ends_with("filler")).collect();
     assert!(left.is_empty(), "half written: {left:?}");
 }
 
@@ -276,11 +234,7 @@ fn killed_agent_leaves_nothing() {
     while !programs_alive(&programs).is_empty() && start.elapsed() < Duration::from_secs(20) {
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(
-        programs_alive(&programs),
-        [0; 0],
-        "programs of a killed agent"
-    );
+    assert_eq!(programs_alive(&programs), [0; 0], "programs of a killed agent");
     let files = profiles_in(agent.dir());
     assert!(files.iter().all(|f| is_whole(f)), "{files:?}");
 }
@@ -309,8 +263,6 @@ fn the_environment_is_the_flags_twin() {
     command.env("CONTEND_PID", "4194305");
     run_command(command).assert_error(1, &["4194305"]);
     let mut command = Command::new(binary());
-    command
-        .env("CONTEND_BLOCK_RATE", "fast")
-        .args(["--pid", "1"]);
+    command.env("CONTEND_BLOCK_RATE", "fast").args(["--pid", "1"]);
     assert_eq!(run_command(command).status.code(), Some(2));
 }

@@ -17,17 +17,8 @@ fn only_the_process_that_was_named() {
     let (truths, others) = (target.finish(), other.finish());
     let run = agent.finish().expect_success();
     assert!(others[0].sleeps > 0, "the other one waited");
-    assert_within(
-        "target",
-        run.block(a).contentions() as f64,
-        truths[0].sleeps as f64,
-        0.01,
-    );
-    assert!(
-        run.path(b, "block").is_none() && run.path(b, "mutex").is_none(),
-        "{:?}",
-        run.files()
-    );
+    assert_within("target", run.block(a).contentions() as f64, truths[0].sleeps as f64, 0.01);
+    assert!(run.path(b, "block").is_none() && run.path(b, "mutex").is_none(), "{:?}", run.files());
     assert_eq!(run.files().len(), 2, "{:?}", run.files());
 }
 
@@ -58,22 +49,13 @@ fn children_of_a_command_have_files_of_their_own() {
 #[test]
 fn grandchildren_of_a_shell() {
     let _alone = alone();
-    let program = contend_tests::workload::executable("hot_mutex")
-        .display()
-        .to_string();
+    let program = contend_tests::workload::executable("hot_mutex").display().to_string();
     let script = format!("{program} 4 500 300; ({program} 4 500 300)");
-    let run = Agent::start(["--", "sh", "-c", &script])
-        .finish()
-        .expect_success();
+    let run = Agent::start(["--", "sh", "-c", &script]).finish().expect_success();
     let truths = run.truths();
     assert_eq!(truths.len(), 2, "{}", run.stdout);
     for truth in truths {
-        assert_within(
-            "grandchild",
-            run.block(truth.pid).contentions() as f64,
-            truth.sleeps as f64,
-            0.02,
-        );
+        assert_within("grandchild", run.block(truth.pid).contentions() as f64, truth.sleeps as f64, 0.02);
     }
 }
 
@@ -88,18 +70,8 @@ fn whole_host_sees_all() {
     second.open_gate();
     let (one, two) = (first.finish(), second.finish());
     let run = agent.interrupt();
-    assert_within(
-        "first",
-        run.block(a).contentions() as f64,
-        one[0].sleeps as f64,
-        0.01,
-    );
-    assert_within(
-        "second",
-        run.block(b).contentions() as f64,
-        two[0].sleeps as f64,
-        0.01,
-    );
+    assert_within("first", run.block(a).contentions() as f64, one[0].sleeps as f64, 0.01);
+    assert_within("second", run.block(b).contentions() as f64, two[0].sleeps as f64, 0.01);
 }
 
 /// The whole host at its defaults: sampled, so only what is surely seen.
@@ -113,12 +85,7 @@ fn whole_host_at_production_rates() {
     let truths = program.finish();
     let run = agent.interrupt();
     // Waits longer than the rate of 10 µs are all kept.
-    assert_within(
-        "delay",
-        run.block(pid).delay() as f64,
-        truths[0].delay_ns as f64,
-        0.02,
-    );
+    assert_within("delay", run.block(pid).delay() as f64, truths[0].delay_ns as f64, 0.02);
 }
 
 #[test]
@@ -129,23 +96,10 @@ fn two_agents_do_not_disturb_each_other() {
     let (first, second) = (Agent::attach(&[pid], &[]), Agent::attach(&[pid], &[]));
     program.open_gate();
     let truths = program.finish();
-    let (one, two) = (
-        first.finish().expect_success(),
-        second.finish().expect_success(),
-    );
+    let (one, two) = (first.finish().expect_success(), second.finish().expect_success());
     for run in [&one, &two] {
-        assert_within(
-            "count",
-            run.block(pid).contentions() as f64,
-            truths[0].sleeps as f64,
-            0.01,
-        );
-        assert_within(
-            "delay",
-            run.block(pid).delay() as f64,
-            truths[0].delay_ns as f64,
-            0.02,
-        );
+        assert_within("count", run.block(pid).contentions() as f64, truths[0].sleeps as f64, 0.01);
+        assert_within("delay", run.block(pid).delay() as f64, truths[0].delay_ns as f64, 0.02);
     }
     let (a, b) = (one.mutex(pid).delay() as f64, two.mutex(pid).delay() as f64);
     assert_within("mutex delay of both", a, b, 0.01);

@@ -10,38 +10,18 @@ use contend_tests::workload::{Truth, executable};
 #[track_caller]
 fn check(name: &str) -> Truth {
     let _alone = alone();
-    let script = format!(
-        "{} && {} 4 500 300",
-        executable(name).display(),
-        executable("hot_mutex").display()
-    );
-    let run = Agent::start(["--", "sh", "-c", &script])
-        .finish()
-        .expect_success();
+    let script = format!("{} && {} 4 500 300", executable(name).display(), executable("hot_mutex").display());
+    let run = Agent::start(["--", "sh", "-c", &script]).finish().expect_success();
     let truths = run.truths();
     assert_eq!(truths.len(), 2, "{}", run.stdout);
     let (truth, control) = (&truths[0], &truths[1]);
-    assert_within(
-        "control",
-        run.block(control.pid).contentions() as f64,
-        control.sleeps as f64,
-        0.02,
-    );
+    assert_within("control", run.block(control.pid).contentions() as f64, control.sleeps as f64, 0.02);
 
     // A join at the end may have slept: the program knows.
     let block = run.block(truth.pid);
-    assert_eq!(
-        block.contentions(),
-        i64::try_from(truth.sleeps).expect("few"),
-        "{}",
-        block.stacks()
-    );
+    assert_eq!(block.contentions(), i64::try_from(truth.sleeps).expect("few"), "{}", block.stacks());
     let mutex = run.mutex(truth.pid);
-    assert!(
-        mutex.contentions() <= block.contentions(),
-        "{}",
-        mutex.stacks()
-    );
+    assert!(mutex.contentions() <= block.contentions(), "{}", mutex.stacks());
     truth.clone()
 }
 
@@ -54,10 +34,7 @@ fn uncontended_locks() {
 #[test]
 fn preempted_threads() {
     let truth = check("preempted");
-    assert!(
-        truth.number("preemptions") > 100.0,
-        "the test needs preemption: {truth:?}"
-    );
+    assert!(truth.number("preemptions") > 100.0, "the test needs preemption: {truth:?}");
 }
 
 #[test]

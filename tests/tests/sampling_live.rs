@@ -13,11 +13,7 @@ use contend_tests::workload::RATES_NS;
 #[track_caller]
 fn block(rate: &str, index: usize, name: &str, arguments: &[&str]) -> Finished {
     let _alone = alone();
-    let run = profile_command(
-        &["--block-rate", rate, "--mutex-fraction", "1"],
-        name,
-        arguments,
-    );
+    let run = profile_command(&["--block-rate", rate, "--mutex-fraction", "1"], name, arguments);
     let truth = run.truth();
     let profile = run.block(truth.pid);
     let what = format!("{name} at {rate}");
@@ -29,13 +25,7 @@ fn block(rate: &str, index: usize, name: &str, arguments: &[&str]) -> Finished {
         count,
         0.01,
     );
-    assert_estimate(
-        &format!("{what}: delay"),
-        profile.delay() as f64,
-        truth.delay_ns as f64,
-        delay,
-        0.02,
-    );
+    assert_estimate(&format!("{what}: delay"), profile.delay() as f64, truth.delay_ns as f64, delay, 0.02);
     run
 }
 
@@ -69,52 +59,23 @@ fn block_rate_above_very_short_waits() {
     let truth = run.truth();
     let count = run.block(truth.pid).contentions() as f64;
     let variance = 19.0 * truth.sleeps as f64;
-    assert_estimate(
-        "storm at 10us: count",
-        count,
-        truth.sleeps as f64,
-        variance,
-        0.01,
-    );
+    assert_estimate("storm at 10us: count", count, truth.sleeps as f64, variance, 0.01);
 }
 
 #[track_caller]
 fn mutex(fraction: u32) {
     let _alone = alone();
-    let options = [
-        "--mutex-fraction",
-        &fraction.to_string(),
-        "--block-rate",
-        "1",
-        "--run-queue",
-        "split",
-    ];
+    let options = ["--mutex-fraction", &fraction.to_string(), "--block-rate", "1", "--run-queue", "split"];
     let run = profile_command(&options, "hot_mutex", &["8", "200", "5000"]);
     let truth = run.truth();
     let (mutex, block) = (run.mutex(truth.pid), run.block(truth.pid));
     let waited = block.only(|s| !s.labels.contains_key("phase")).delay() as f64;
     let (n, releases) = (f64::from(fraction), truth.number("contended_releases"));
     let count = fraction_variance(releases, n);
-    assert_estimate(
-        &format!("1 in {fraction}: count"),
-        mutex.contentions() as f64,
-        releases,
-        count,
-        0.02,
-    );
+    assert_estimate(&format!("1 in {fraction}: count"), mutex.contentions() as f64, releases, count, 0.02);
     let delay = fraction_variance(truth.number("charge_squares"), n);
-    assert_estimate(
-        &format!("1 in {fraction}: delay"),
-        mutex.delay() as f64,
-        waited,
-        delay,
-        0.02,
-    );
-    assert_eq!(
-        mutex.contentions() % i64::from(fraction),
-        0,
-        "each kept release counts {fraction} times"
-    );
+    assert_estimate(&format!("1 in {fraction}: delay"), mutex.delay() as f64, waited, delay, 0.02);
+    assert_eq!(mutex.contentions() % i64::from(fraction), 0, "each kept release counts {fraction} times");
 }
 
 #[test]
@@ -135,22 +96,12 @@ fn one_release_in_a_hundred() {
 #[test]
 fn zero_switches_a_profile_off() {
     let _alone = alone();
-    let run = profile_command(
-        &["--mutex-fraction", "0"],
-        "hot_mutex",
-        &["4", "300", "500"],
-    );
+    let run = profile_command(&["--mutex-fraction", "0"], "hot_mutex", &["4", "300", "500"]);
     let pid = run.truth().pid;
-    assert_eq!(
-        (run.mutex(pid).contentions(), run.mutex(pid).delay()),
-        (0, 0)
-    );
+    assert_eq!((run.mutex(pid).contentions(), run.mutex(pid).delay()), (0, 0));
     assert!(run.block(pid).contentions() > 0);
     let run = profile_command(&["--block-rate", "0"], "hot_mutex", &["4", "300", "500"]);
     let pid = run.truth().pid;
-    assert_eq!(
-        (run.block(pid).contentions(), run.block(pid).delay()),
-        (0, 0)
-    );
+    assert_eq!((run.block(pid).contentions(), run.block(pid).delay()), (0, 0));
     assert!(run.mutex(pid).contentions() > 0);
 }

@@ -17,18 +17,8 @@ fn contended() -> Running {
 
 #[track_caller]
 fn assert_profiles(run: &Finished, pid: u32) {
-    assert!(
-        run.block(pid).contentions() > 0,
-        "{}{}",
-        run.stdout,
-        run.stderr
-    );
-    assert!(
-        run.mutex(pid).contentions() > 0,
-        "{}{}",
-        run.stdout,
-        run.stderr
-    );
+    assert!(run.block(pid).contentions() > 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.mutex(pid).contentions() > 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(run.files().len(), 2, "{:?}", run.files());
 }
 
@@ -67,11 +57,7 @@ fn second_interrupt_ends_at_once() {
     agent.signal(Signal::SIGINT);
     let run = agent.finish();
     for file in run.finished_files() {
-        assert!(
-            contend_tests::profile::is_whole(&file),
-            "{}",
-            file.display()
-        );
+        assert!(contend_tests::profile::is_whole(&file), "{}", file.display());
     }
 }
 
@@ -89,16 +75,8 @@ fn ends_with_its_target() {
     // survive the program.
     let block = run.block(pid);
     let sleeps = i64::try_from(truths[0].sleeps).expect("fits");
-    assert!(
-        (block.contentions() - sleeps).abs() * 100 <= sleeps,
-        "{} of {sleeps}",
-        block.contentions()
-    );
-    assert!(
-        block.with("hot_section").contentions() * 100 >= 95 * block.contentions(),
-        "{}",
-        block.stacks()
-    );
+    assert!((block.contentions() - sleeps).abs() * 100 <= sleeps, "{} of {sleeps}", block.contentions());
+    assert!(block.with("hot_section").contentions() * 100 >= 95 * block.contentions(), "{}", block.stacks());
 }
 
 #[test]
@@ -116,11 +94,7 @@ fn ends_with_the_last_of_its_targets() {
     let run = agent.finish().expect_success();
     assert!(run.block(a).contentions() > 0, "{}", run.stdout);
     let sleeps = i64::try_from(truths[0].sleeps).expect("fits");
-    assert!(
-        (run.block(b).contentions() - sleeps).abs() * 100 <= sleeps,
-        "{}",
-        run.stdout
-    );
+    assert!((run.block(b).contentions() - sleeps).abs() * 100 <= sleeps, "{}", run.stdout);
 }
 
 #[test]
@@ -129,9 +103,7 @@ fn ends_after_the_duration() {
     let program = contended();
     let start = Instant::now();
     let pid = program.pid().to_string();
-    let run = Agent::start(["--pid", &pid, "--duration", "1s"])
-        .finish()
-        .expect_success();
+    let run = Agent::start(["--pid", &pid, "--duration", "1s"]).finish().expect_success();
     assert!(start.elapsed() >= Duration::from_secs(1), "it ended early");
     assert_profiles(&run, program.pid());
 }
@@ -141,10 +113,5 @@ fn a_failing_command_is_no_crash() {
     let _alone = alone();
     let run = Agent::start(["--", "sh", "-c", "exit 3"]).finish();
     // As `perf record`: the code is the command's, or the agent's own success; never a crash.
-    assert!(
-        matches!(run.status.code(), Some(0 | 3)),
-        "{} {}",
-        run.status,
-        run.stderr
-    );
+    assert!(matches!(run.status.code(), Some(0 | 3)), "{} {}", run.status, run.stderr);
 }

@@ -12,18 +12,8 @@ use contend_tests::workload::Truth;
 fn assert_exact(run: &Finished, truth: &Truth) {
     let block = run.block(truth.pid);
     let name = &truth.workload;
-    assert_within(
-        &format!("{name}: delay"),
-        block.delay() as f64,
-        truth.delay_ns as f64,
-        0.02,
-    );
-    assert_within(
-        &format!("{name}: count"),
-        block.contentions() as f64,
-        truth.sleeps as f64,
-        0.01,
-    );
+    assert_within(&format!("{name}: delay"), block.delay() as f64, truth.delay_ns as f64, 0.02);
+    assert_within(&format!("{name}: count"), block.contentions() as f64, truth.sleeps as f64, 0.01);
     assert_nothing_lost(run);
 }
 
@@ -40,10 +30,7 @@ fn waiter_moved_between_processors() {
     if let Some(absent) = &truth.absent {
         skip!("this machine lacks {absent}");
     }
-    assert!(
-        truth.number("moved") > 100.0,
-        "the test needs migrations: {truth:?}"
-    );
+    assert!(truth.number("moved") > 100.0, "the test needs migrations: {truth:?}");
     assert_exact(&run, &truth);
 }
 
@@ -56,10 +43,7 @@ fn thread_ids_used_again() {
     };
     let run = profile_command(&[], "tid_reuse", &["9000"]);
     let truth = run.truth();
-    assert!(
-        truth.number("reused") > 100.0,
-        "no thread id was used again: {truth:?}"
-    );
+    assert!(truth.number("reused") > 100.0, "no thread id was used again: {truth:?}");
     assert_exact(&run, &truth);
 }
 
@@ -77,12 +61,7 @@ fn timers_name_no_unlocker() {
     let truth = run.truth();
     assert_exact(&run, &truth);
     let mutex = run.mutex(truth.pid);
-    assert_eq!(
-        (mutex.contentions(), mutex.delay()),
-        (0, 0),
-        "{}",
-        mutex.stacks()
-    );
+    assert_eq!((mutex.contentions(), mutex.delay()), (0, 0), "{}", mutex.stacks());
 }
 
 #[test]
@@ -103,10 +82,7 @@ fn every_futex_operation() {
         let delay_off = seen.delay() as f64 / operation.delay_ns as f64 - 1.0;
         // One wait in forty would be 2.5 %: counts must be exact.
         if count_off != 0 || delay_off.abs() > 0.02 {
-            wrong.push(format!(
-                "{name}: count {count_off:+}, delay {:+.1} %",
-                100.0 * delay_off
-            ));
+            wrong.push(format!("{name}: count {count_off:+}, delay {:+.1} %", 100.0 * delay_off));
         }
     }
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), block.stacks());
@@ -125,18 +101,8 @@ fn every_futex_wake() {
     let (mutex, block) = (run.mutex(pid), run.block(pid));
     let waited = block.only(|s| !s.labels.contains_key("phase"));
     let kinds = |p: &contend_tests::profile::Profile| p.stacks();
-    assert_within(
-        "mutex delay",
-        mutex.delay() as f64,
-        waited.delay() as f64,
-        0.02,
-    );
-    assert!(
-        mutex.contentions() > 0,
-        "{}\n{}",
-        kinds(&mutex),
-        kinds(&block)
-    );
+    assert_within("mutex delay", mutex.delay() as f64, waited.delay() as f64, 0.02);
+    assert!(mutex.contentions() > 0, "{}\n{}", kinds(&mutex), kinds(&block));
 }
 
 #[test]
@@ -146,12 +112,7 @@ fn stopped_and_continued() {
     let truth = run.truth();
     let block = run.block(truth.pid);
     assert_eq!(block.contentions(), 2, "{}", block.stacks());
-    assert_within(
-        "delay without the stop",
-        block.delay() as f64,
-        truth.delay_ns as f64,
-        0.02,
-    );
+    assert_within("delay without the stop", block.delay() as f64, truth.delay_ns as f64, 0.02);
 }
 
 #[test]
@@ -165,10 +126,7 @@ fn system_calls_of_32_bits() {
     let block = run.block(truth.pid);
     if block.contentions() == 0 {
         let said = format!("{}{}", run.stdout, run.stderr).to_lowercase();
-        assert!(
-            said.contains("32-bit"),
-            "neither decoded nor said to be unsupported:\n{said}"
-        );
+        assert!(said.contains("32-bit"), "neither decoded nor said to be unsupported:\n{said}");
     } else {
         assert_exact(&run, &truth);
     }
@@ -182,12 +140,7 @@ fn first_stack_is_present() {
     let truth = run.truth();
     let block = run.block(truth.pid);
     let waits = block.only(|s| !s.functions.is_empty());
-    assert_eq!(
-        waits.contentions(),
-        i64::try_from(truth.sleeps).expect("few"),
-        "{}",
-        block.stacks()
-    );
+    assert_eq!(waits.contentions(), i64::try_from(truth.sleeps).expect("few"), "{}", block.stacks());
 }
 
 #[test]
@@ -216,12 +169,7 @@ fn exec_keeps_the_waits_of_before() {
     let block = run.block(truths[0].pid);
     let sleeps: u64 = truths.iter().map(|t| t.sleeps).sum();
     let delay: u64 = truths.iter().map(|t| t.delay_ns).sum();
-    assert_within(
-        "exec: count",
-        block.contentions() as f64,
-        sleeps as f64,
-        0.01,
-    );
+    assert_within("exec: count", block.contentions() as f64, sleeps as f64, 0.01);
     assert_within("exec: delay", block.delay() as f64, delay as f64, 0.02);
     // Addresses change with each exec; the names must not be those of another life.
     let named = block.with("link_section").delay() as f64;

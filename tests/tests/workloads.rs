@@ -31,14 +31,8 @@ fn waiting_programs_know_their_waits() {
         let truths = workload::run(name, arguments);
         assert_eq!(truths.len(), 1, "{name}");
         let truth = &truths[0];
-        assert!(
-            truth.absent.is_some() || truth.sleeps >= least,
-            "{name}: {truth:?}"
-        );
-        assert!(
-            truth.absent.is_some() || truth.delay_ns > 0,
-            "{name}: {truth:?}"
-        );
+        assert!(truth.absent.is_some() || truth.sleeps >= least, "{name}: {truth:?}");
+        assert!(truth.absent.is_some() || truth.delay_ns > 0, "{name}: {truth:?}");
     }
 }
 
@@ -59,12 +53,9 @@ fn programs_of_several_processes_report_each() {
 #[test]
 fn programs_without_waits_have_none() {
     let _alone = alone_without_agent();
-    for (name, argument) in [
-        ("uncontended", "200"),
-        ("sleep_io", "200"),
-        ("eagain", "1000"),
-        ("preempted", "200"),
-    ] {
+    for (name, argument) in
+        [("uncontended", "200"), ("sleep_io", "200"), ("eagain", "1000"), ("preempted", "200")]
+    {
         let truths = workload::run(name, &[argument]);
         // The joins at the end may sleep on a machine that does something else at the same time.
         assert!(truths[0].sleeps <= 2, "{name}: {truths:?}");
@@ -77,10 +68,7 @@ fn the_clocks_add_up() {
     let _alone = alone_without_agent();
     let truth = &workload::run("hot_mutex", &["8", "500", "500"])[0];
     let most = 8.0 * 0.6e9;
-    assert!(
-        truth.delay_ns as f64 > 0.5 * most && (truth.delay_ns as f64) < 2.0 * most,
-        "{truth:?}"
-    );
+    assert!(truth.delay_ns as f64 > 0.5 * most && (truth.delay_ns as f64) < 2.0 * most, "{truth:?}");
 }
 
 #[test]
@@ -89,10 +77,7 @@ fn every_futex_operation_sleeps_or_is_absent() {
     let truth = &workload::run("futex_ops", &["5", "1000"])[0];
     assert_eq!(truth.operations.len(), 11);
     for (name, operation) in &truth.operations {
-        assert!(
-            operation.absent || operation.sleeps >= 4,
-            "{name}: {operation:?}"
-        );
+        assert!(operation.absent || operation.sleeps >= 4, "{name}: {operation:?}");
     }
 }
 
@@ -101,8 +86,5 @@ fn a_stopped_wait_leaves_out_the_stop() {
     let _alone = alone_without_agent();
     let truth = &workload::run("stopped_wait", &["400"])[0];
     assert_eq!(truth.sleeps, 2, "{truth:?}");
-    assert!(
-        (250_000_000..400_000_000).contains(&truth.delay_ns),
-        "{truth:?}"
-    );
+    assert!((250_000_000..400_000_000).contains(&truth.delay_ns), "{truth:?}");
 }

@@ -9,18 +9,13 @@ use anyhow::{Context as _, Result, bail};
 /// The command as a user would type it, for messages.
 pub(crate) fn display(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 /// Says what runs, runs it, and fails when it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("+ {}", display(command));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{}`", display(command)))?;
+    let status = command.status().with_context(|| format!("cannot run `{}`", display(command)))?;
     if !status.success() {
         bail!("`{}` failed: {status}", display(command));
     }
@@ -29,9 +24,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Standard output of a command that is expected to succeed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run `{}`", display(command)))?;
+    let output = command.output().with_context(|| format!("cannot run `{}`", display(command)))?;
     if !output.status.success() {
         bail!(
             "`{}` failed: {}: {}",
@@ -52,8 +45,7 @@ pub(crate) fn cargo() -> Command {
 
 /// Builds the agent in release.
 pub(crate) fn build_agent() -> Result<()> {
-    run(cargo().args(["build", "--release", "--package", "contend-agent"]))
-        .context("cannot build the agent")
+    run(cargo().args(["build", "--release", "--package", "contend-agent"])).context("cannot build the agent")
 }
 
 /// Where a program is on `PATH`, or in the folders that Debian gives only to root's.

@@ -28,36 +28,24 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
     command::build_agent()?;
 
     println!("== Unit tests: no kernel, no privileges");
-    let unit = [
-        "--workspace",
-        "--exclude",
-        "contend-tests",
-        "--no-fail-fast",
-    ];
+    let unit = ["--workspace", "--exclude", "contend-tests", "--no-fail-fast"];
     run_tests(&unit, None, arguments, &mut counts)?;
 
     println!("== Is the committed BPF object made from these sources?");
     match ebpf::check() {
         Ok(()) => counts.pass(),
-        Err(error) => counts.fail(
-            "the digest of the BPF object's sources",
-            &format!("{error:#}"),
-        ),
+        Err(error) => counts.fail("the digest of the BPF object's sources", &format!("{error:#}")),
     }
 
     println!("== End to end: real programs under the real agent, known answers (as root)");
     if !command::is_root() {
-        println!(
-            "Not root: these tests need eBPF. Run `sudo -E cargo xtask test` for all of them."
-        );
+        println!("Not root: these tests need eBPF. Run `sudo -E cargo xtask test` for all of them.");
     }
     let skips = tempfile::NamedTempFile::new().context("cannot make a file for the skips")?;
     // Probes see the whole machine, and one test's load disturbs another's clocks.
     let end_to_end = ["--package", "contend-tests", "--no-fail-fast"];
     run_tests(&end_to_end, Some(skips.path()), arguments, &mut counts)?;
-    counts.add_skips(
-        &std::fs::read_to_string(skips.path()).context("cannot read the file of the skips")?,
-    );
+    counts.add_skips(&std::fs::read_to_string(skips.path()).context("cannot read the file of the skips")?);
 
     print!("{counts}");
     if counts.failed() > 0 {
@@ -101,10 +89,7 @@ fn run_tests(
 fn follow(command: &mut Command, counts: &mut Counts) -> Result<()> {
     let name = command::display(command);
     eprintln!("+ {name}");
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run `{name}`"))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run `{name}`"))?;
     let Some(stdout) = child.stdout.take() else {
         bail!("cannot read the output of `{name}`");
     };
@@ -114,15 +99,10 @@ fn follow(command: &mut Command, counts: &mut Counts) -> Result<()> {
         println!("{line}");
         counts.read_line(&line);
     }
-    let status = child
-        .wait()
-        .with_context(|| format!("cannot wait for `{name}`"))?;
+    let status = child.wait().with_context(|| format!("cannot wait for `{name}`"))?;
     // A test program that does not compile, or dies, prints no result of its own.
     if !status.success() && counts.failed() == failed_before {
-        counts.fail(
-            &name,
-            &format!("ended with {status} before it gave results"),
-        );
+        counts.fail(&name, &format!("ended with {status} before it gave results"));
     }
     Ok(())
 }

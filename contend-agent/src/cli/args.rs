@@ -45,7 +45,7 @@ pub enum Action {
 pub struct RecordArguments {
     /// Only this process, all its threads; may be given several times [default: every process].
     #[arg(short, long = "pid", value_name = "PID", env = "CONTEND_PID", value_delimiter = ',')]
-    #[arg(allow_negative_numbers = true, conflicts_with = "command")]
+    #[arg(allow_negative_numbers = true, conflicts_with = "command", value_parser = parse_pid)]
     pub pids: Vec<i64>,
 
     /// Stop after this time, such as 30s or 5m [default: at Ctrl-C, SIGTERM, or when the target ends].
@@ -147,8 +147,18 @@ impl RecordArguments {
     }
 }
 
+fn parse_pid(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(pid) if pid >= 1 => Ok(pid),
+        _ => {
+            Err("process ids are numbers from 1 on; give a running process's id, as `ps` shows it".to_owned())
+        }
+    }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s or 5m"))?;
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s or 5m"))?;
     if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
 }
 
@@ -205,6 +215,8 @@ mod tests {
     fn wrong_values_are_refused() {
         for wrong in [
             &["--pid", "x"][..],
+            &["--pid", "0"],
+            &["--pid", "-1"],
             &["--duration", "0s"],
             &["--duration", "soon"],
             &["--block-rate", "1h"],

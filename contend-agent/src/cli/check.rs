@@ -65,8 +65,9 @@ fn capability(capability: Capability) -> Finding {
 }
 
 fn namespace() -> Finding {
-    let problem = (!is_initial_pid_namespace())
-        .then(|| "in a namespace of its own, where --pid cannot be used; give the container the host's".to_owned());
+    let problem = (!is_initial_pid_namespace()).then(|| {
+        "in a namespace of its own, where --pid cannot be used; give the container the host's".to_owned()
+    });
     Finding::new("pid namespace", problem, false)
 }
 

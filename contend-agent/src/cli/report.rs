@@ -68,7 +68,12 @@ fn is_wanted(key: ProcessKey, targets: &[ProcessIdentity], process: &Process) ->
     targets.iter().any(|target| target.key == key) || !process.samples.is_empty() || process.totals.waits > 0
 }
 
-fn build(arguments: &RecordArguments, builder: &mut Builder<'_>, key: ProcessKey, process: &Process) -> Written {
+fn build(
+    arguments: &RecordArguments,
+    builder: &mut Builder<'_>,
+    key: ProcessKey,
+    process: &Process,
+) -> Written {
     let mut profile = |kind| builder.profile(kind, process);
     Written {
         identity: ProcessIdentity { key, comm: process.comm.clone() },

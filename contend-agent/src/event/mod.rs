@@ -56,9 +56,9 @@ fn parse_stack(record: &[u8]) -> Option<Event> {
     let count = word(record, std::mem::offset_of!(StackHeader, frames))? as usize;
     let process = std::mem::offset_of!(StackHeader, process);
     let addresses = record.get(size_of::<StackHeader>()..)?.get(..count.min(MAX_FRAMES) * 8)?;
-    let frames = addresses.chunks_exact(8).map(|bytes| {
-        u64::from_ne_bytes(bytes.try_into().expect("chunks are of eight bytes"))
-    });
+    let frames = addresses
+        .chunks_exact(8)
+        .map(|bytes| u64::from_ne_bytes(bytes.try_into().expect("chunks are of eight bytes")));
     let stack = std::mem::offset_of!(StackHeader, stack);
     Some(Event::Stack {
         process: ProcessKey { tgid: word(record, process)?, start_ticks: word(record, process + 4)? },

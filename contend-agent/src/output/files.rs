@@ -16,9 +16,7 @@ use crate::profile::pprof;
 #[non_exhaustive]
 pub enum OutputError {
     /// The directory does not exist.
-    #[error(
-        "cannot write profiles to {0:?}: no such directory; create it or name another with --output"
-    )]
+    #[error("cannot write profiles to {0:?}: no such directory; create it or name another with --output")]
     Missing(PathBuf),
     /// Something else has its name.
     #[error("cannot write profiles to {0:?}: not a directory; name one with --output")]
@@ -39,9 +37,7 @@ pub enum OutputError {
     )]
     Full(PathBuf),
     /// Anything else that the system reports.
-    #[error(
-        "cannot {operation} {path:?}: {reason}; name another directory with --output if this persists"
-    )]
+    #[error("cannot {operation} {path:?}: {reason}; name another directory with --output if this persists")]
     System {
         /// What was tried.
         operation: &'static str,
@@ -95,9 +91,7 @@ pub fn write_profile_pair(
 pub fn check_output_dir(dir: &Path) -> Result<(), OutputError> {
     /// A page: a full disk may still have room for an empty file.
     const TRIAL: [u8; 4096] = [0; 4096];
-    let metadata = dir
-        .metadata()
-        .map_err(|reason| directory_error(dir, reason))?;
+    let metadata = dir.metadata().map_err(|reason| directory_error(dir, reason))?;
     if !metadata.is_dir() {
         return Err(OutputError::NotDirectory(dir.to_owned()));
     }
@@ -144,13 +138,7 @@ impl Temporary {
             let path = temporary_path(dir, later, attempt);
             match options.open(&path) {
                 Ok(file) => {
-                    return Ok((
-                        file,
-                        Self {
-                            path,
-                            renamed: false,
-                        },
-                    ));
+                    return Ok((file, Self { path, renamed: false }));
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
                     attempt += 1;
@@ -202,10 +190,6 @@ fn file_error(operation: &'static str, path: &Path, reason: io::Error) -> Output
     let path = path.to_owned();
     match reason.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => OutputError::Full(path),
-        _ => OutputError::System {
-            operation,
-            path,
-            reason,
-        },
+        _ => OutputError::System { operation, path, reason },
     }
 }

@@ -60,28 +60,19 @@ impl Progress<io::Stderr> {
     /// On standard error; draws nothing when that is not a terminal.
     pub fn on_stderr() -> Self {
         let stderr = io::stderr();
-        Self {
-            terminal: stderr.is_terminal().then_some(stderr),
-            drawn: false,
-        }
+        Self { terminal: stderr.is_terminal().then_some(stderr), drawn: false }
     }
 }
 
 impl<W: Write> Progress<W> {
     /// On a terminal.
     pub fn new(terminal: W) -> Self {
-        Self {
-            terminal: Some(terminal),
-            drawn: false,
-        }
+        Self { terminal: Some(terminal), drawn: false }
     }
 
     /// Draws nothing.
     pub fn off() -> Self {
-        Self {
-            terminal: None,
-            drawn: false,
-        }
+        Self { terminal: None, drawn: false }
     }
 
     /// Whether anything is drawn: if not, there is no need to gather the numbers.
@@ -107,9 +98,7 @@ impl<W: Write> Progress<W> {
     fn put(&mut self, text: &str) {
         if let Some(terminal) = &mut self.terminal {
             // In one piece, lest other output comes in between.
-            let _ignored = terminal
-                .write_all(text.as_bytes())
-                .and_then(|()| terminal.flush());
+            let _ignored = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
         }
     }
 }
@@ -138,21 +127,10 @@ mod tests {
     #[test]
     fn says_how_it_goes() {
         assert_eq!(line(&STATE), "   12s  34567 waits, 1m02s delay, 1 process");
-        let later = ProgressState {
-            elapsed: Duration::from_secs(3725),
-            waits: 1,
-            processes: 20,
-            lost: 3,
-            ..STATE
-        };
-        assert_eq!(
-            line(&later),
-            "1h02m05s  1 wait, 1m02s delay, 20 processes, 3 lost"
-        );
-        assert_eq!(
-            line(&ProgressState::default()),
-            "    0s  0 waits, 0ns delay, 0 processes"
-        );
+        let later =
+            ProgressState { elapsed: Duration::from_secs(3725), waits: 1, processes: 20, lost: 3, ..STATE };
+        assert_eq!(line(&later), "1h02m05s  1 wait, 1m02s delay, 20 processes, 3 lost");
+        assert_eq!(line(&ProgressState::default()), "    0s  0 waits, 0ns delay, 0 processes");
     }
 
     #[test]

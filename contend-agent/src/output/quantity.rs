@@ -48,8 +48,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
 
 /// A time in ns per event; `-` without events.
 pub(super) fn mean(ns: u64, events: u64) -> String {
-    ns.checked_div(events)
-        .map_or_else(|| "-".to_owned(), duration)
+    ns.checked_div(events).map_or_else(|| "-".to_owned(), duration)
 }
 
 /// A number and its noun: `1 wait`, `2 waits`.
@@ -65,10 +64,7 @@ pub(super) fn count(number: u64, noun: &str) -> String {
 /// Two thirds of what is kept are the end: there the namespaces end and the function is.
 /// Control characters, which names from a foreign process may hold, become `?`.
 pub(super) fn shorten(text: &str, width: usize) -> String {
-    let characters: Vec<char> = text
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
+    let characters: Vec<char> = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     if characters.len() <= width {
         return characters.into_iter().collect();
     }
@@ -114,10 +110,7 @@ mod tests {
         assert_eq!(share(1, 0), "-");
         assert_eq!(mean(300, 2), "150ns");
         assert_eq!(mean(300, 0), "-");
-        assert_eq!(
-            (count(0, "wait"), count(1, "wait")),
-            ("0 waits".into(), "1 wait".into())
-        );
+        assert_eq!((count(0, "wait"), count(1, "wait")), ("0 waits".into(), "1 wait".into()));
     }
 
     #[test]

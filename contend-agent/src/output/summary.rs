@@ -74,12 +74,7 @@ impl Recorded<'_> {
 /// The summary's text, which ends with a line end.
 pub fn render(summary: &Summary<'_>) -> String {
     let mut processes: Vec<&Recorded<'_>> = summary.processes.iter().collect();
-    processes.sort_by_key(|recorded| {
-        (
-            std::cmp::Reverse(recorded.totals.delay),
-            recorded.process.key,
-        )
-    });
+    processes.sort_by_key(|recorded| (std::cmp::Reverse(recorded.totals.delay), recorded.process.key));
     let mut paragraphs = vec![title(summary, &processes)];
     if processes.iter().all(|recorded| recorded.is_empty()) {
         paragraphs.push(nothing_recorded(summary));
@@ -102,10 +97,7 @@ fn title(summary: &Summary<'_>, processes: &[&Recorded<'_>]) -> String {
         [one] => one.title(60),
         many => format!("{} processes", many.len()),
     };
-    format!(
-        "{who}, recorded for {}\n",
-        duration(nanoseconds(summary.elapsed))
-    )
+    format!("{who}, recorded for {}\n", duration(nanoseconds(summary.elapsed)))
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -123,11 +115,9 @@ fn totals(summary: &Summary<'_>) -> String {
             "waits",
             match sum.waits {
                 0 => "none ended".to_owned(),
-                waits => format!(
-                    "{waits}, {} delay in all, mean {}",
-                    duration(sum.delay),
-                    mean(sum.delay, waits)
-                ),
+                waits => {
+                    format!("{waits}, {} delay in all, mean {}", duration(sum.delay), mean(sum.delay, waits))
+                }
             },
         ),
         (
@@ -140,19 +130,9 @@ fn totals(summary: &Summary<'_>) -> String {
         ),
         (
             "paired",
-            format!(
-                "{} of the waits: the thread that ended them is known",
-                share(sum.paired, sum.waits)
-            ),
+            format!("{} of the waits: the thread that ended them is known", share(sum.paired, sum.waits)),
         ),
-        (
-            "releases",
-            format!(
-                "{} found waiters, charged with {}",
-                sum.releases,
-                duration(sum.charged)
-            ),
-        ),
+        ("releases", format!("{} found waiters, charged with {}", sum.releases, duration(sum.charged))),
     ];
     if summary.uncharged > 0 {
         let uncharged = duration(summary.uncharged);
@@ -160,10 +140,7 @@ fn totals(summary: &Summary<'_>) -> String {
     }
     lines.extend(still_waiting(summary).map(|text| ("waiting", text)));
     lines.push(("sampling", sampling(summary)));
-    lines
-        .iter()
-        .map(|(name, text)| format!("  {name:<10}{text}\n"))
-        .collect()
+    lines.iter().map(|(name, text)| format!("  {name:<10}{text}\n")).collect()
 }
 
 fn still_waiting(summary: &Summary<'_>) -> Option<String> {
@@ -180,10 +157,7 @@ fn sampling(summary: &Summary<'_>) -> String {
     let block = match summary.block_rate {
         0 => "no wait (off)".to_owned(),
         1 => "every wait".to_owned(),
-        rate => format!(
-            "waits from {} on, shorter ones in proportion",
-            duration(rate)
-        ),
+        rate => format!("waits from {} on, shorter ones in proportion", duration(rate)),
     };
     format!("{mutex}; {block}")
 }
@@ -195,21 +169,12 @@ fn process_table(processes: &[&Recorded<'_>]) -> String {
     for recorded in processes.iter().take(PROCESSES) {
         let Totals { delay, waits, .. } = recorded.totals;
         let title = recorded.title(table::TEXT_WIDTH);
-        text += &Row {
-            delay,
-            whole,
-            count: waits,
-            lines: vec![title],
-        }
-        .to_string();
+        text += &Row { delay, whole, count: waits, lines: vec![title] }.to_string();
     }
     if let Some(more) = processes.get(PROCESSES..).filter(|more| !more.is_empty()) {
         let delay: u64 = more.iter().map(|recorded| recorded.totals.delay).sum();
-        let more = if more.len() == 1 {
-            "1 more process".into()
-        } else {
-            format!("{} more processes", more.len())
-        };
+        let more =
+            if more.len() == 1 { "1 more process".into() } else { format!("{} more processes", more.len()) };
         text += &table::remark(&format!("and {more}, {} delay", duration(delay)));
     }
     text
@@ -239,12 +204,7 @@ fn nothing_recorded(summary: &Summary<'_>) -> String {
 fn lost(lost: &[(Lost, u64)]) -> Option<String> {
     let mut text = String::from("Lost\n");
     for (reason, events) in lost.iter().filter(|(_, events)| *events > 0) {
-        text += &format!(
-            "  {events:>8}  {}\n{:12}{}\n",
-            reason.name(),
-            "",
-            reason.meaning()
-        );
+        text += &format!("  {events:>8}  {}\n{:12}{}\n", reason.name(), "", reason.meaning());
     }
     text.contains("  ").then_some(text)
 }
@@ -256,11 +216,8 @@ fn notes(notes: &[String]) -> Option<String> {
 
 /// The files, and how to open those of the process with the most delay.
 fn files(processes: &[&Recorded<'_>]) -> Option<String> {
-    let files: Vec<&Path> = processes
-        .iter()
-        .flat_map(|recorded| recorded.files)
-        .map(PathBuf::as_path)
-        .collect();
+    let files: Vec<&Path> =
+        processes.iter().flat_map(|recorded| recorded.files).map(PathBuf::as_path).collect();
     let mut text = String::from("Files\n");
     for file in files.iter().take(FILES) {
         text += &format!("  {}\n", shell_word(file));
@@ -269,9 +226,7 @@ fn files(processes: &[&Recorded<'_>]) -> Option<String> {
         text += &format!("  and {} more\n", files.len() - FILES);
     }
     text += "\nOpen them with\n";
-    let first = processes
-        .iter()
-        .find(|recorded| !recorded.files.is_empty())?;
+    let first = processes.iter().find(|recorded| !recorded.files.is_empty())?;
     for option in ["-top", "-http=:"] {
         for file in first.files {
             text += &format!("  go tool pprof {option} {}\n", shell_word(file));

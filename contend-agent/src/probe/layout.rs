@@ -99,7 +99,8 @@ fn find_member(btf: &Btf, layout: &Type, name: &str) -> Option<(u32, Type)> {
 /// The type behind names and qualifiers.
 fn resolve(btf: &Btf, of: &dyn BtfType) -> Option<Type> {
     let mut found = btf.resolve_type_by_id(of.get_type_id()?).ok()?;
-    while let Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::Restrict(_) | Type::TypeTag(_) = found
+    while let Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::Restrict(_) | Type::TypeTag(_) =
+        found
     {
         let next = found.as_btf_type()?.get_type_id()?;
         found = btf.resolve_type_by_id(next).ok()?;
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_kernel_without_types_is_told_about() {
-        let error = read_layout(std::path::Path::new("/nonexistent/vmlinux")).expect_err("there is no such file");
+        let error =
+            read_layout(std::path::Path::new("/nonexistent/vmlinux")).expect_err("there is no such file");
         assert!(matches!(error, LayoutError::NoBtf { .. }));
         assert!(error.to_string().contains("CONFIG_DEBUG_INFO_BTF"), "{error}");
     }

@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd as _;
 
-use aya::{Ebpf, Pod};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::{Ebpf, Pod};
 use contend_ebpf::blame;
 use contend_ebpf::record::{
     LockKey, LockRecord, Lost, ProcessKey, SampleKey, SampleSums, Settings, Totals, WATCH_CHILDREN,

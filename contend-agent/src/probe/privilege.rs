@@ -57,7 +57,8 @@ impl Privileges {
     #[must_use]
     pub fn has(self, capability: Capability) -> bool {
         let set = |c: Capability| self.0 & (1 << c.bit()) != 0;
-        let by_admin = matches!(capability, Capability::Bpf | Capability::Perfmon) && set(Capability::SysAdmin);
+        let by_admin =
+            matches!(capability, Capability::Bpf | Capability::Perfmon) && set(Capability::SysAdmin);
         set(capability) || by_admin
     }
 

@@ -81,7 +81,8 @@ impl<'a> Builder<'a> {
         stack: Vec<usize>,
         locations: &[Location],
     ) -> impl Iterator<Item = Sample> {
-        let names = stack.iter().filter_map(|index| locations.get(*index)).flat_map(|location| &location.lines);
+        let names =
+            stack.iter().filter_map(|index| locations.get(*index)).flat_map(|location| &location.lines);
         let labels = labels(key, kind_of(key, names.map(|line| line.function.as_str())));
         let split = self.window.split_run_queue && sums.run_queue > 0;
         let run_queue = split.then(|| {
@@ -133,7 +134,8 @@ mod tests {
     fn block_profile(split_run_queue: bool, key: SampleKey, sums: SampleSums) -> Profile {
         let mut process = Process::default();
         process.samples.insert(key, sums);
-        let window = Window { start: SystemTime::UNIX_EPOCH, duration: Duration::from_secs(1), split_run_queue };
+        let window =
+            Window { start: SystemTime::UNIX_EPOCH, duration: Duration::from_secs(1), split_run_queue };
         let mut spaces = AddressSpaces::new(Bounds::default());
         Builder::new(window, &mut spaces, Names::default()).profile(ProfileKind::Block, &process)
     }

@@ -52,18 +52,11 @@ struct MappingFacts {
 }
 
 impl MappingFacts {
-    const NONE_SEEN: Self = Self {
-        used: false,
-        functions: true,
-        files: true,
-        lines: true,
-        inlined: false,
-    };
+    const NONE_SEEN: Self = Self { used: false, functions: true, files: true, lines: true, inlined: false };
 
     fn see(&mut self, location: &model::Location) {
-        let every = |known: fn(&model::Line) -> bool| {
-            !location.lines.is_empty() && location.lines.iter().all(known)
-        };
+        let every =
+            |known: fn(&model::Line) -> bool| !location.lines.is_empty() && location.lines.iter().all(known);
         self.used = true;
         self.functions &= every(|line| !line.function.is_empty());
         self.files &= every(|line| !line.file.is_empty());
@@ -88,16 +81,9 @@ impl<'a> Encoder<'a> {
     fn profile(mut self) -> proto::Profile {
         let contentions = self.value_type("contentions", "count");
         let delay = self.value_type("delay", "nanoseconds");
-        let sample = merged(self.source)
-            .iter()
-            .map(|sample| self.sample(sample))
-            .collect();
+        let sample = merged(self.source).iter().map(|sample| self.sample(sample)).collect();
         let mapping = self.mappings();
-        let since_epoch = self
-            .source
-            .start
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = self.source.start.duration_since(UNIX_EPOCH).unwrap_or_default();
         proto::Profile {
             sample_type: vec![contentions, delay],
             sample,
@@ -115,27 +101,16 @@ impl<'a> Encoder<'a> {
     }
 
     fn value_type(&mut self, name: &'a str, unit: &'a str) -> proto::ValueType {
-        proto::ValueType {
-            r#type: self.strings.index(name),
-            unit: self.strings.index(unit),
-        }
+        proto::ValueType { r#type: self.strings.index(name), unit: self.strings.index(unit) }
     }
 
     fn sample(&mut self, sample: &Merged<'a>) -> proto::Sample {
-        let stack = sample
-            .stack
-            .iter()
-            .filter_map(|&index| self.location(index))
-            .collect();
+        let stack = sample.stack.iter().filter_map(|&index| self.location(index)).collect();
         let value = [sample.contentions, sample.delay];
         proto::Sample {
             location_id: stack,
             value: value.map(signed).to_vec(),
-            label: sample
-                .labels
-                .iter()
-                .filter_map(|label| self.label(label))
-                .collect(),
+            label: sample.labels.iter().filter_map(|label| self.label(label)).collect(),
         }
     }
 
@@ -160,9 +135,7 @@ impl<'a> Encoder<'a> {
         }
         let source = self.source;
         let location = source.locations.get(index)?;
-        let mapping = location
-            .mapping
-            .filter(|&mapping| mapping < self.facts.len());
+        let mapping = location.mapping.filter(|&mapping| mapping < self.facts.len());
         if let Some(mapping) = mapping {
             self.facts[mapping].see(location);
         }
@@ -238,28 +211,16 @@ struct Merged<'a> {
 fn merged(profile: &model::Profile) -> Vec<Merged<'_>> {
     let mut sums = HashMap::<_, (u64, u64)>::new();
     for sample in &profile.samples {
-        let sum = sums
-            .entry((&sample.stack[..], &sample.labels[..]))
-            .or_default();
+        let sum = sums.entry((&sample.stack[..], &sample.labels[..])).or_default();
         sum.0 = sum.0.saturating_add(sample.contentions);
         sum.1 = sum.1.saturating_add(sample.delay);
     }
     let mut merged: Vec<_> = sums
         .into_iter()
         .filter(|&(_, sum)| sum != (0, 0))
-        .map(|((stack, labels), (contentions, delay))| Merged {
-            stack,
-            labels,
-            contentions,
-            delay,
-        })
+        .map(|((stack, labels), (contentions, delay))| Merged { stack, labels, contentions, delay })
         .collect();
-    let address = |&index: &usize| {
-        profile
-            .locations
-            .get(index)
-            .map(|location| location.address)
-    };
+    let address = |&index: &usize| profile.locations.get(index).map(|location| location.address);
     merged.sort_by(|a, b| {
         (b.delay.cmp(&a.delay))
             .then(b.contentions.cmp(&a.contentions))
@@ -282,10 +243,7 @@ struct Strings {
 
 impl Strings {
     fn new() -> Self {
-        Self {
-            table: vec![String::new()],
-            indexes: HashMap::from([(String::new(), 0)]),
-        }
+        Self { table: vec![String::new()], indexes: HashMap::from([(String::new(), 0)]) }
     }
 
     fn index(&mut self, text: &str) -> i64 {

@@ -2,9 +2,7 @@
 
 use Pattern::{Contains, Is, Prefix, Raw, Suffix};
 
-use super::Kind::{
-    self, Barrier, Condvar, Gil, Join, Mutex, Once, Park, RwlockRead, RwlockWrite, Semaphore,
-};
+use super::Kind::{self, Barrier, Condvar, Gil, Join, Mutex, Once, Park, RwlockRead, RwlockWrite, Semaphore};
 use super::name::Name;
 
 /// How a name is compared; all but [`Self::Raw`] look at the bare name.
@@ -50,19 +48,11 @@ pub(super) struct Row {
 }
 
 const fn row(pattern: Pattern, kind: Kind) -> Row {
-    Row {
-        pattern,
-        kind,
-        part: Part::Primitive,
-    }
+    Row { pattern, kind, part: Part::Primitive }
 }
 
 const fn whole(pattern: Pattern, kind: Kind) -> Row {
-    Row {
-        pattern,
-        kind,
-        part: Part::Whole,
-    }
+    Row { pattern, kind, part: Part::Whole }
 }
 
 /// The rules; of those that match one name, the first counts.
@@ -114,10 +104,7 @@ pub(super) static ROWS: &[Row] = &[
     // poisoning, and where both were in earlier releases.
     row(Contains("std::sys::sync::mutex::"), Mutex),
     row(Contains("std::sys::sync::condvar::"), Condvar),
-    row(
-        Contains("std::sys::sync::rwlock::futex::RwLock::read"),
-        RwlockRead,
-    ),
+    row(Contains("std::sys::sync::rwlock::futex::RwLock::read"), RwlockRead),
     row(Contains("std::sys::sync::rwlock::"), RwlockWrite),
     row(Contains("std::sys::sync::once::"), Once),
     row(Contains("std::sys::sync::thread_parking::"), Park),
@@ -136,14 +123,8 @@ pub(super) static ROWS: &[Row] = &[
     row(Prefix("std::sync::poison::condvar::"), Condvar),
     row(Prefix("std::sync::nonpoison::condvar::"), Condvar),
     row(Prefix("std::sync::rwlock::RwLockReadGuard"), RwlockRead),
-    row(
-        Prefix("std::sync::poison::rwlock::RwLockReadGuard"),
-        RwlockRead,
-    ),
-    row(
-        Prefix("std::sync::nonpoison::rwlock::RwLockReadGuard"),
-        RwlockRead,
-    ),
+    row(Prefix("std::sync::poison::rwlock::RwLockReadGuard"), RwlockRead),
+    row(Prefix("std::sync::nonpoison::rwlock::RwLockReadGuard"), RwlockRead),
     row(Suffix("::rwlock::RwLock::read"), RwlockRead),
     row(Prefix("std::sync::rwlock::"), RwlockWrite),
     row(Prefix("std::sync::poison::rwlock::"), RwlockWrite),
@@ -172,14 +153,8 @@ pub(super) static ROWS: &[Row] = &[
     row(Contains("std::shared_mutex::lock_shared"), RwlockRead),
     row(Contains("std::shared_mutex::unlock_shared"), RwlockRead),
     row(Contains("std::shared_timed_mutex::lock_shared"), RwlockRead),
-    row(
-        Contains("std::shared_timed_mutex::unlock_shared"),
-        RwlockRead,
-    ),
-    row(
-        Contains("std::__shared_mutex_pthread::lock_shared"),
-        RwlockRead,
-    ),
+    row(Contains("std::shared_timed_mutex::unlock_shared"), RwlockRead),
+    row(Contains("std::__shared_mutex_pthread::lock_shared"), RwlockRead),
     row(Contains("std::shared_mutex::"), RwlockWrite),
     row(Contains("std::shared_timed_mutex::"), RwlockWrite),
     row(Contains("std::__shared_mutex_pthread::"), RwlockWrite),

@@ -12,22 +12,14 @@ pub(super) struct Name<'a> {
 
 impl<'a> Name<'a> {
     pub(super) fn new(raw: &'a str) -> Self {
-        Self {
-            raw,
-            bare: bare(raw),
-        }
+        Self { raw, bare: bare(raw) }
     }
 }
 
 fn bare(raw: &str) -> String {
-    let name = raw
-        .strip_prefix("core::ptr::drop_in_place")
-        .map_or(raw, |rest| rest.trim_start_matches("::"));
+    let name = raw.strip_prefix("core::ptr::drop_in_place").map_or(raw, |rest| rest.trim_start_matches("::"));
     let name = name.trim_start_matches('_');
-    let name = name
-        .strip_prefix("GI_")
-        .unwrap_or(name)
-        .trim_start_matches('_');
+    let name = name.strip_prefix("GI_").unwrap_or(name).trim_start_matches('_');
     let end = name.find(['@', '.']).unwrap_or(name.len());
     without_arguments(&name[..end])
 }
@@ -102,10 +94,7 @@ mod tests {
             ("<<a::B as c::D>::E as f::G>::h", "::E::h"),
             ("core::ptr::drop_in_place<a::Guard<b::C>>", "a::Guard"),
             ("core::ptr::drop_in_place::<a::Guard<b::C>>", "a::Guard"),
-            (
-                "void std::cv::wait<f()::{lambda()#1}>(std::unique_lock<std::mutex>&)",
-                "void std::cv::wait",
-            ),
+            ("void std::cv::wait<f()::{lambda()#1}>(std::unique_lock<std::mutex>&)", "void std::cv::wait"),
             ("(anonymous namespace)::f(int)", "::f"),
             ("a::operator<(b const&)", "a::operator"),
             ("<unclosed", "unclosed"),

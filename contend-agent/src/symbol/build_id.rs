@@ -26,7 +26,8 @@ pub(super) fn read(file: &File) -> Option<String> {
     } else {
         find::<elf::FileHeader64<Endianness>>(file, &head)
     }?;
-    (!id.is_empty() && id.len() <= MAX_BUILD_ID).then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
+    (!id.is_empty() && id.len() <= MAX_BUILD_ID)
+        .then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn find<H: FileHeader<Endian = Endianness>>(file: &File, head: &[u8]) -> Option<Vec<u8>> {

@@ -57,8 +57,9 @@ impl LocationTable {
     pub fn finish(self, names: &mut Names, spaces: &mut AddressSpaces) -> (Vec<Mapping>, Vec<Location>) {
         let lines = names.locations(spaces, &self.places);
         let locations = self.places.iter().zip(self.mapping_of).zip(lines);
-        let locations =
-            locations.map(|((place, mapping), lines)| Location { address: place.address, mapping, lines }).collect();
+        let locations = locations
+            .map(|((place, mapping), lines)| Location { address: place.address, mapping, lines })
+            .collect();
         (self.mappings, locations)
     }
 

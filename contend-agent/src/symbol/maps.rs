@@ -169,7 +169,9 @@ mod tests {
 
     #[test]
     fn reading_is_bounded() {
-        let text: String = (1..=5).map(|i| format!("{i}000-{i}800 r-xp 0 0:0 0 /a\n{i}800-{i}900 rw-p 0 0:0 0 \n")).collect();
+        let text: String = (1..=5)
+            .map(|i| format!("{i}000-{i}800 r-xp 0 0:0 0 /a\n{i}800-{i}900 rw-p 0 0:0 0 \n"))
+            .collect();
         let all = read(text.as_bytes(), 5).unwrap();
         assert_eq!((all.entries.len(), all.cut), (5, false));
         let some = read(text.as_bytes(), 3).unwrap();

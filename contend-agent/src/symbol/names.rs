@@ -114,7 +114,8 @@ fn symbolize(path: &Path, offsets: &[u64]) -> Option<Vec<Vec<Line>>> {
 fn lines_of(symbolized: &Symbolized<'_>) -> Vec<Line> {
     let Symbolized::Sym(symbol) = symbolized else { return Vec::new() };
     let Sym { name, code_info, inlined, .. } = symbol;
-    let innermost_first = inlined.iter().rev().map(|function| line(&function.name, function.code_info.as_ref()));
+    let innermost_first =
+        inlined.iter().rev().map(|function| line(&function.name, function.code_info.as_ref()));
     innermost_first.chain([line(name, code_info.as_deref())]).collect()
 }
 

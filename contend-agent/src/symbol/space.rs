@@ -97,7 +97,8 @@ impl Bounds {
     /// the hard one. The other half is for the probes and the outputs.
     pub fn of_this_process() -> Self {
         let default = Self::default();
-        let files = raise_open_files().map_or(default.files, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
+        let files = raise_open_files()
+            .map_or(default.files, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
         Self { files: files.min(65_536), ..default }
     }
 }
@@ -236,7 +237,8 @@ impl AddressSpaces {
 
     fn find(&self, process: ProcessKey, address: u64) -> Option<MappingId> {
         let current = &self.spaces.get(&process)?.current;
-        let behind = current.partition_point(|id| self.mappings.get(id).is_some_and(|it| it.start <= address));
+        let behind =
+            current.partition_point(|id| self.mappings.get(id).is_some_and(|it| it.start <= address));
         let id = *current.get(behind.checked_sub(1)?)?;
         (address < self.mappings.get(&id)?.limit).then_some(id)
     }
@@ -262,7 +264,8 @@ impl AddressSpaces {
     /// addresses may yet come in.
     fn merge(&mut self, process: ProcessKey, directory: &ProcessDirectory, maps: Maps) {
         self.counters.mappings_refused += u64::from(maps.cut);
-        let old = self.spaces.get_mut(&process).map(|space| std::mem::take(&mut space.current)).unwrap_or_default();
+        let old =
+            self.spaces.get_mut(&process).map(|space| std::mem::take(&mut space.current)).unwrap_or_default();
         let (mut current, mut retired) = (Vec::new(), Vec::new());
         let mut entries = maps.entries;
         for id in old {
@@ -277,7 +280,8 @@ impl AddressSpaces {
                 _ => current.push(id),
             }
         }
-        let kept = current.len() + retired.len() + self.spaces.get(&process).map_or(0, |space| space.retired.len());
+        let kept =
+            current.len() + retired.len() + self.spaces.get(&process).map_or(0, |space| space.retired.len());
         let room = self.bounds.mappings_per_process.saturating_sub(kept);
         if entries.len() > room {
             self.counters.mappings_refused += 1;

@@ -60,7 +60,9 @@ fn default_on_signal(signal: libc::c_int) {
     // are async-signal-safe.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction != libc::SIG_IGN {
+        if libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction != libc::SIG_IGN
+        {
             libc::signal(signal, libc::SIG_DFL);
         }
     }

@@ -28,30 +28,11 @@ fn strings() -> Vec<String> {
 fn example() -> proto::Profile {
     let value = |r#type, unit| proto::ValueType { r#type, unit };
     let line = |function_id, line| proto::Line { function_id, line };
-    let function = |id, name| proto::Function {
-        id,
-        name,
-        filename: 10,
-    };
-    let labels = vec![
-        proto::Label {
-            key: 7,
-            str: 8,
-            num: 0,
-        },
-        proto::Label {
-            key: 9,
-            str: 0,
-            num: 4096,
-        },
-    ];
+    let function = |id, name| proto::Function { id, name, filename: 10 };
+    let labels = vec![proto::Label { key: 7, str: 8, num: 0 }, proto::Label { key: 9, str: 0, num: 4096 }];
     proto::Profile {
         sample_type: vec![value(1, 2), value(3, 4)],
-        sample: vec![proto::Sample {
-            location_id: vec![1],
-            value: vec![3, 500],
-            label: labels,
-        }],
+        sample: vec![proto::Sample { location_id: vec![1], value: vec![3, 500], label: labels }],
         location: vec![proto::Location {
             id: 1,
             mapping_id: 0,
@@ -71,12 +52,8 @@ fn example() -> proto::Profile {
 
 fn written(profile: &proto::Profile) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("create a file");
-    let mut zip = GzEncoder::new(
-        file.reopen().expect("open it again"),
-        Compression::default(),
-    );
-    zip.write_all(&profile.encode_to_vec())
-        .expect("write the profile");
+    let mut zip = GzEncoder::new(file.reopen().expect("open it again"), Compression::default());
+    zip.write_all(&profile.encode_to_vec()).expect("write the profile");
     zip.finish().expect("finish the profile");
     file
 }
@@ -88,10 +65,7 @@ fn numbers_names_and_labels() {
     assert_eq!(profile.samples[0].functions, ["inner", "outer"]);
     assert_eq!(profile.labelled("kind", "mutex").delay(), 500);
     assert_eq!(profile.labelled("lock_address", "4096").delay(), 500);
-    assert_eq!(
-        (profile.with("outer").delay(), profile.with("none").delay()),
-        (500, 0)
-    );
+    assert_eq!((profile.with("outer").delay(), profile.with("none").delay()), (500, 0));
 }
 
 #[test]
@@ -107,10 +81,7 @@ fn pprof_agrees() {
     let file = written(&example());
     let path = file.path().display().to_string();
     let raw = pprof(["-raw", &path]);
-    assert!(
-        raw.contains("contentions/count delay/nanoseconds[dflt]"),
-        "{raw}"
-    );
+    assert!(raw.contains("contentions/count delay/nanoseconds[dflt]"), "{raw}");
     assert!(raw.contains("inner") && raw.contains("500"), "{raw}");
     let rest = pprof(["-raw", &format!("-base={path}"), &path]);
     assert!(!rest.contains("500"), "{rest}");

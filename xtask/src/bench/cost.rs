@@ -25,8 +25,8 @@ pub(super) fn measure(workloads: &[Workload], seconds: f64) -> Result<Cost> {
     let (attach_seconds, idle_rss_kib) = idle()?;
     let mut programs = Vec::new();
     let mut usage = Vec::new();
-    let clock = enable_stats(Stats::RunTime)
-        .context("cannot switch on the kernel's statistics of BPF programs")?;
+    let clock =
+        enable_stats(Stats::RunTime).context("cannot switch on the kernel's statistics of BPF programs")?;
     for workload in workloads {
         for profiler in [Profiler::AgentEvery, Profiler::AgentProduction] {
             let ready = workload.start(seconds)?;
@@ -54,18 +54,8 @@ pub(super) fn measure(workloads: &[Workload], seconds: f64) -> Result<Cost> {
         }
     }
     drop(clock);
-    let storm_lost = usage
-        .iter()
-        .filter(|usage| usage.workload == STORM)
-        .map(|usage| usage.lost)
-        .sum();
-    Ok(Cost {
-        attach_seconds,
-        idle_rss_kib,
-        storm_lost,
-        programs,
-        usage,
-    })
+    let storm_lost = usage.iter().filter(|usage| usage.workload == STORM).map(|usage| usage.lost).sum();
+    Ok(Cost { attach_seconds, idle_rss_kib, storm_lost, programs, usage })
 }
 
 /// Median time to attach, and memory on an idle host.
@@ -108,13 +98,7 @@ struct ProgramTime {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self {
-            at: Instant::now(),
-            cpu_seconds: 0.0,
-            rss_kib: 0,
-            rss_peak_kib: 0,
-            programs: BTreeMap::new(),
-        }
+        Self { at: Instant::now(), cpu_seconds: 0.0, rss_kib: 0, rss_peak_kib: 0, programs: BTreeMap::new() }
     }
 }
 
@@ -124,8 +108,7 @@ impl Snapshot {
     }
 
     fn of(pid: u32) -> Self {
-        let read =
-            |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let status = read("status");
         Self {
             at: Instant::now(),
@@ -158,35 +141,21 @@ impl Snapshot {
 fn cpu_ticks(stat: &str) -> u64 {
     // The name in parentheses may hold anything; the fields after it are numbered from 3.
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let tick = |number: usize| {
-        fields
-            .split(' ')
-            .nth(number - 3)
-            .and_then(|field| field.parse::<u64>().ok())
-    };
+    let tick = |number: usize| fields.split(' ').nth(number - 3).and_then(|field| field.parse::<u64>().ok());
     tick(14).unwrap_or(0) + tick(15).unwrap_or(0)
 }
 
 /// The number after a label at the start of a line, or 0.
 fn number(text: &str, label: &str) -> u64 {
     text.lines()
-        .find_map(|line| {
-            line.strip_prefix(label)?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix(label)?.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }
 
 /// Ids of the BPF programs that a process holds open.
 pub(super) fn programs_of(pid: u32) -> Vec<u32> {
-    let mut ids: Vec<u32> = descriptors(pid)
-        .iter()
-        .map(|text| number(text, "prog_id:") as u32)
-        .filter(|id| *id != 0)
-        .collect();
+    let mut ids: Vec<u32> =
+        descriptors(pid).iter().map(|text| number(text, "prog_id:") as u32).filter(|id| *id != 0).collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -196,10 +165,7 @@ fn descriptors(pid: u32) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fdinfo")) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
-        .collect()
+    entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect()
 }
 
 fn program_times(pid: u32) -> BTreeMap<u32, ProgramTime> {

@@ -22,14 +22,10 @@ pub(super) fn read() -> Machine {
             .map(|(_, value)| value.trim().to_owned())
     };
     let memory = field(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
-    let memory_kib = memory
-        .split(' ')
-        .next()
-        .and_then(|kib| kib.parse::<u64>().ok());
+    let memory_kib = memory.split(' ').next().and_then(|kib| kib.parse::<u64>().ok());
     Machine {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        cpu: field(&read("/proc/cpuinfo"), "model name")
-            .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        cpu: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         memory_mib: memory_kib.unwrap_or(0) / 1024,
     }
@@ -37,15 +33,7 @@ pub(super) fn read() -> Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kernel,
-            cpu,
-            cpus,
-            memory_mib,
-        } = self;
-        write!(
-            formatter,
-            "Linux {kernel}, {cpu}, {cpus} CPUs, {memory_mib} MiB"
-        )
+        let Self { kernel, cpu, cpus, memory_mib } = self;
+        write!(formatter, "Linux {kernel}, {cpu}, {cpus} CPUs, {memory_mib} MiB")
     }
 }

@@ -56,10 +56,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
         report.cost = Some(cost::measure(&workloads, arguments.seconds)?);
     }
     print!("{report}");
-    let json = arguments
-        .json
-        .clone()
-        .unwrap_or_else(|| workspace::target().join("bench.json"));
+    let json = arguments.json.clone().unwrap_or_else(|| workspace::target().join("bench.json"));
     report.write(&json)?;
     println!("As JSON: {}", json.display());
     Ok(())
@@ -68,10 +65,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
 fn compare(arguments: &Arguments, workloads: &[Workload], report: &mut Report) -> Result<()> {
     for profiler in Profiler::ALL {
         if let Err(reason) = profiler.available() {
-            report.skipped.push(Skipped {
-                row: profiler.name().to_owned(),
-                reason: reason.to_string(),
-            });
+            report.skipped.push(Skipped { row: profiler.name().to_owned(), reason: reason.to_string() });
             continue;
         }
         for workload in workloads {
@@ -83,10 +77,9 @@ fn compare(arguments: &Arguments, workloads: &[Workload], report: &mut Report) -
             match pairs::compare(workload, profiler, arguments.pairs, arguments.seconds) {
                 Ok(comparison) => report.comparisons.push(comparison),
                 // Without a peer the table is still worth having; without the agent it is not.
-                Err(error) if profiler.is_peer() => report.skipped.push(Skipped {
-                    row,
-                    reason: format!("{error:#}"),
-                }),
+                Err(error) if profiler.is_peer() => {
+                    report.skipped.push(Skipped { row, reason: format!("{error:#}") })
+                }
                 Err(error) => return Err(error.context(format!("cannot measure {row}"))),
             }
         }

@@ -24,11 +24,7 @@ pub(super) fn compare(
             without.push(alone(workload, seconds)?);
         }
     }
-    let ratios: Vec<f64> = with
-        .iter()
-        .zip(&without)
-        .map(|(with, without)| with / without)
-        .collect();
+    let ratios: Vec<f64> = with.iter().zip(&without).map(|(with, without)| with / without).collect();
     Ok(Comparison {
         workload: workload.name.to_owned(),
         profiler: profiler.name().to_owned(),

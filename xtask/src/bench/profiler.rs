@@ -40,12 +40,8 @@ pub(super) enum Profiler {
 
 impl Profiler {
     /// In the order of the table.
-    pub(super) const ALL: [Self; 4] = [
-        Self::AgentEvery,
-        Self::AgentProduction,
-        Self::Bpftrace,
-        Self::Offcputime,
-    ];
+    pub(super) const ALL: [Self; 4] =
+        [Self::AgentEvery, Self::AgentProduction, Self::Bpftrace, Self::Offcputime];
 
     /// As the table and `--only` name it.
     pub(super) fn name(self) -> &'static str {
@@ -81,15 +77,7 @@ impl Profiler {
         match self {
             Self::AgentEvery => {
                 let mut agent = Command::new(workspace::agent());
-                agent.args([
-                    "-v",
-                    "--pid",
-                    &pid,
-                    "--mutex-fraction",
-                    "1",
-                    "--block-rate",
-                    "1",
-                ]);
+                agent.args(["-v", "--pid", &pid, "--mutex-fraction", "1", "--block-rate", "1"]);
                 agent
             }
             Self::AgentProduction => {
@@ -116,8 +104,7 @@ impl Profiler {
         let mut command = self.command(pid);
         let shown = command::display(&command);
         let report = folder.path().join("stdout");
-        let stdout =
-            File::create(&report).context("cannot make a file for the profiler's report")?;
+        let stdout = File::create(&report).context("cannot make a file for the profiler's report")?;
         let started = Instant::now();
         let mut child = command
             .current_dir(folder.path())
@@ -129,12 +116,7 @@ impl Profiler {
         let stderr = child.stderr.take().map(BufReader::new);
         let (attached, seen) = mpsc::channel();
         let reader = std::thread::spawn(move || read_stderr(stderr, &attached));
-        let mut running = Running {
-            child,
-            stderr: Some(reader),
-            folder,
-            attach_time: Duration::ZERO,
-        };
+        let mut running = Running { child, stderr: Some(reader), folder, attach_time: Duration::ZERO };
         let instant = if self.is_peer() {
             wait_for_programs(&mut running.child, &seen)
         } else {
@@ -198,11 +180,7 @@ impl Running {
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT);
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .context("cannot wait for the profiler")?
-            {
+            if let Some(status) = self.child.try_wait().context("cannot wait for the profiler")? {
                 break status;
             }
             if Instant::now() > deadline {
@@ -214,8 +192,8 @@ impl Running {
         if !status.success() {
             bail!("the profiler failed: {status}: {complaint}");
         }
-        let report = std::fs::read(self.folder.path().join("stdout"))
-            .context("cannot read the profiler's report")?;
+        let report =
+            std::fs::read(self.folder.path().join("stdout")).context("cannot read the profiler's report")?;
         Ok(String::from_utf8_lossy(&report).into_owned() + &complaint)
     }
 
@@ -224,10 +202,7 @@ impl Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let text = self.stderr.take().map(JoinHandle::join);
-        text.and_then(Result::ok)
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
+        text.and_then(Result::ok).unwrap_or_default().trim().to_owned()
     }
 }
 

@@ -13,10 +13,7 @@ pub(super) fn quantile(values: &[f64], q: f64) -> f64 {
         return f64::NAN;
     };
     let place = q * last as f64;
-    let (below, above) = (
-        sorted[place.floor() as usize],
-        sorted[place.ceil() as usize],
-    );
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
 }
 

@@ -54,10 +54,7 @@ impl Done {
         let mut words = line.split_whitespace();
         let operations = words.next()?.parse().ok()?;
         let seconds = words.nth(2)?.parse().ok()?;
-        (seconds > 0.0).then_some(Self {
-            operations,
-            seconds,
-        })
+        (seconds > 0.0).then_some(Self { operations, seconds })
     }
 }
 
@@ -76,11 +73,7 @@ pub(super) fn compile_all(folder: &Path) -> Result<Vec<Workload>> {
             )
             .with_context(|| format!("cannot compile the workload {program}: install gcc"))?;
         }
-        workloads.push(Workload {
-            name,
-            program: path,
-            arguments,
-        });
+        workloads.push(Workload { name, program: path, arguments });
     }
     Ok(workloads)
 }
@@ -98,17 +91,10 @@ impl Workload {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("cannot talk to the workload {}", self.name);
         };
-        let mut ready = Ready {
-            child,
-            stdin,
-            stdout: BufReader::new(stdout),
-        };
+        let mut ready = Ready { child, stdin, stdout: BufReader::new(stdout) };
         let word = ready.line()?;
         if word != "ready" {
-            bail!(
-                "the workload {} said `{word}` instead of `ready`",
-                self.name
-            );
+            bail!("the workload {} said `{word}` instead of `ready`", self.name);
         }
         Ok(ready)
     }
@@ -137,9 +123,7 @@ impl Ready {
 
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .context("cannot read what the workload says")?;
+        self.stdout.read_line(&mut line).context("cannot read what the workload says")?;
         Ok(line.trim().to_owned())
     }
 }

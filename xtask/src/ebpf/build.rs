@@ -63,12 +63,7 @@ fn registries() -> Vec<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let folders = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
-    folders
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect()
+    folders.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// The object without DWARF, a tenth of its size; BTF and relocations stay.
@@ -81,20 +76,12 @@ fn stripped(built: &Path) -> Result<Vec<u8>> {
         return read(built);
     };
     let stripped = built.with_extension("stripped.o");
-    command::run(
-        Command::new(strip)
-            .args(["--strip-debug", "-o"])
-            .arg(&stripped)
-            .arg(built),
-    )
-    .context("cannot strip the object")?;
+    command::run(Command::new(strip).args(["--strip-debug", "-o"]).arg(&stripped).arg(built))
+        .context("cannot strip the object")?;
     read(&stripped)
 }
 
 fn find_strip() -> Option<PathBuf> {
     let debian = Path::new(LLVM_PREFIX).join("bin/llvm-strip");
-    debian
-        .is_file()
-        .then_some(debian)
-        .or_else(|| command::find("llvm-strip"))
+    debian.is_file().then_some(debian).or_else(|| command::find("llvm-strip"))
 }

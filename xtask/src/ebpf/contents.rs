@@ -51,9 +51,7 @@ impl Contents {
                     contents.required.insert(name.to_owned(), Vec::new());
                 }
                 name @ "license" => {
-                    contents
-                        .required
-                        .insert(name.to_owned(), section.data()?.to_vec());
+                    contents.required.insert(name.to_owned(), section.data()?.to_vec());
                 }
                 _ => {}
             }
@@ -61,11 +59,7 @@ impl Contents {
         Ok(contents)
     }
 
-    fn add_symbol(
-        &mut self,
-        file: &object::File<'_>,
-        symbol: &object::Symbol<'_, '_>,
-    ) -> Result<()> {
+    fn add_symbol(&mut self, file: &object::File<'_>, symbol: &object::Symbol<'_, '_>) -> Result<()> {
         let Some(index) = symbol.section_index() else {
             return Ok(());
         };
@@ -75,13 +69,11 @@ impl Contents {
             // What is in .text is shared by the programs, or inlined into them, as the compiler likes.
             if section_name != ".text" {
                 let size = Size(symbol.size());
-                self.functions
-                    .insert(format!("{section_name} {name}"), size);
+                self.functions.insert(format!("{section_name} {name}"), size);
             }
         } else if symbol.is_global() && matches!(section_name, "maps" | ".maps") {
             let definition = section.data_range(symbol.address(), symbol.size())?;
-            self.maps
-                .insert(name, definition.unwrap_or_default().to_vec());
+            self.maps.insert(name, definition.unwrap_or_default().to_vec());
         } else if symbol.is_global()
             && (section_name.starts_with(".rodata") || section_name.starts_with(".data"))
         {
@@ -110,9 +102,7 @@ fn differences<V: PartialEq>(
     for (name, value) in ours {
         match theirs.get(name) {
             None => found.push(format!("{what} {name}: only in the committed object")),
-            Some(other) if other != value => {
-                found.push(format!("{what} {name}: defined differently"))
-            }
+            Some(other) if other != value => found.push(format!("{what} {name}: defined differently")),
             Some(_) => {}
         }
     }
@@ -144,10 +134,7 @@ mod tests {
     fn contents(maps: &[(&str, &[u8])], program_size: u64) -> Contents {
         Contents {
             functions: [("tp_btf/sched_switch switch".to_owned(), Size(program_size))].into(),
-            maps: maps
-                .iter()
-                .map(|(name, definition)| ((*name).to_owned(), definition.to_vec()))
-                .collect(),
+            maps: maps.iter().map(|(name, definition)| ((*name).to_owned(), definition.to_vec())).collect(),
             constants: BTreeMap::new(),
             required: BTreeMap::new(),
         }
@@ -155,10 +142,7 @@ mod tests {
 
     #[test]
     fn sizes_of_programs_may_differ() {
-        let (one, two) = (
-            contents(&[("LOCKS", b"1")], 80),
-            contents(&[("LOCKS", b"1")], 88),
-        );
+        let (one, two) = (contents(&[("LOCKS", b"1")], 80), contents(&[("LOCKS", b"1")], 88));
         assert_eq!(one.differences(&two), Vec::<String>::new());
     }
 

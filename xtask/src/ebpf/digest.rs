@@ -12,12 +12,8 @@ use crate::workspace;
 /// Fails, with the remedy, when the committed object was made from other sources than these.
 pub(crate) fn check() -> Result<()> {
     let path = path();
-    let committed = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "cannot read {}: run `cargo xtask ebpf build`",
-            path.display()
-        )
-    })?;
+    let committed = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}: run `cargo xtask ebpf build`", path.display()))?;
     let sources = of_sources()?;
     if committed.trim() != sources {
         bail!(
@@ -33,8 +29,7 @@ pub(crate) fn check() -> Result<()> {
 /// Records that the object beside the digest was made from these sources.
 pub(crate) fn write() -> Result<()> {
     let path = path();
-    std::fs::write(&path, of_sources()? + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(&path, of_sources()? + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn path() -> PathBuf {
@@ -47,8 +42,8 @@ fn of_sources() -> Result<String> {
     collect(&root.join("src"), &mut files)?;
     let mut named = Vec::new();
     for file in files {
-        let contents = std::fs::read(&file)
-            .with_context(|| format!("cannot read the source {}", file.display()))?;
+        let contents =
+            std::fs::read(&file).with_context(|| format!("cannot read the source {}", file.display()))?;
         let name = file.strip_prefix(&root).unwrap_or(&file);
         named.push((name.to_string_lossy().into_owned(), contents));
     }
@@ -77,12 +72,10 @@ fn digest(mut files: Vec<(String, Vec<u8>)>) -> String {
         hash.update(format!("{} {name} {}\n", name.len(), contents.len()));
         hash.update(contents);
     }
-    hash.finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a string takes every write");
-            hex
-        })
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes every write");
+        hex
+    })
 }
 
 #[cfg(test)]
@@ -104,14 +97,8 @@ mod tests {
     #[test]
     fn contents_and_names_matter() {
         let base = digest(vec![file("src/a.rs", "a"), file("src/b.rs", "b")]);
-        assert_ne!(
-            base,
-            digest(vec![file("src/a.rs", "b"), file("src/b.rs", "a")])
-        );
-        assert_ne!(
-            base,
-            digest(vec![file("src/a.rs", "a"), file("src/c.rs", "b")])
-        );
+        assert_ne!(base, digest(vec![file("src/a.rs", "b"), file("src/b.rs", "a")]));
+        assert_ne!(base, digest(vec![file("src/a.rs", "a"), file("src/c.rs", "b")]));
         assert_ne!(base, digest(vec![file("src/a.rs", "a")]));
     }
 

@@ -16,9 +16,7 @@ pub(super) fn install() -> Result<()> {
         return Ok(());
     }
     if toolchain::debian().is_none() {
-        println!(
-            "Installing Debian's rustc, which has the BPF target; rustup's stays the default."
-        );
+        println!("Installing Debian's rustc, which has the BPF target; rustup's stays the default.");
         debian::install(&PACKAGES)?;
     }
     if command::find("bpf-linker").is_none() {

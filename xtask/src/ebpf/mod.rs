@@ -55,12 +55,7 @@ fn build_prebuilt() -> Result<()> {
     std::fs::write(object_path(), &object)
         .with_context(|| format!("cannot write {}", object_path().display()))?;
     digest::write()?;
-    println!(
-        "{}: {} bytes\n{}",
-        object_path().display(),
-        object.len(),
-        contents::Contents::read(&object)?
-    );
+    println!("{}: {} bytes\n{}", object_path().display(), object.len(), contents::Contents::read(&object)?);
     Ok(())
 }
 

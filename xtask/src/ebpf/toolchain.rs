@@ -40,10 +40,7 @@ impl Toolchain {
             }
             Self::Nightly => {
                 let mut cargo = Command::new("rustup");
-                cargo
-                    .current_dir(crate::workspace::root())
-                    .env_remove("RUSTC")
-                    .env_remove("CARGO");
+                cargo.current_dir(crate::workspace::root()).env_remove("RUSTC").env_remove("CARGO");
                 cargo.args(["run", "nightly", "cargo", "build", "-Zbuild-std=core"]);
                 cargo
             }
@@ -98,17 +95,12 @@ pub(super) fn find() -> Result<Toolchain> {
 /// Debian's rustc, when it has the BPF target.
 pub(super) fn debian() -> Option<Toolchain> {
     let rustc = Path::new(DEBIAN_RUSTC);
-    let libraries = sysroot(&mut Command::new(rustc))?
-        .join("lib/rustlib")
-        .join(TARGET)
-        .join("lib");
+    let libraries = sysroot(&mut Command::new(rustc))?.join("lib/rustlib").join(TARGET).join("lib");
     let has_core = std::fs::read_dir(libraries)
         .ok()?
         .flatten()
         .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"));
-    has_core.then(|| Toolchain::Stable {
-        rustc: rustc.to_path_buf(),
-    })
+    has_core.then(|| Toolchain::Stable { rustc: rustc.to_path_buf() })
 }
 
 fn nightly() -> Option<Toolchain> {

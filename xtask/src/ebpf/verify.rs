@@ -9,12 +9,8 @@ use crate::workspace;
 /// Builds from source, leaves the result beside the build, and compares it with the committed object.
 pub(super) fn verify() -> Result<()> {
     digest::check()?;
-    let committed = std::fs::read(object_path()).with_context(|| {
-        format!(
-            "cannot read {}: run `cargo xtask ebpf build`",
-            object_path().display()
-        )
-    })?;
+    let committed = std::fs::read(object_path())
+        .with_context(|| format!("cannot read {}: run `cargo xtask ebpf build`", object_path().display()))?;
     let folder = workspace::target().join("bpf-verify");
     let built = build::build(&folder)?;
     if built == committed {

@@ -11,13 +11,7 @@ use super::*;
 use crate::profile::model::{Location, ProfileKind, Sample};
 
 fn process(comm: &str) -> ProcessIdentity {
-    ProcessIdentity {
-        key: ProcessKey {
-            tgid: 77,
-            start_ticks: 1,
-        },
-        comm: comm.into(),
-    }
+    ProcessIdentity { key: ProcessKey { tgid: 77, start_ticks: 1 }, comm: comm.into() }
 }
 
 fn profile(kind: ProfileKind) -> Profile {
@@ -26,25 +20,15 @@ fn profile(kind: ProfileKind) -> Profile {
         start: UNIX_EPOCH,
         duration: Duration::from_secs(1),
         mappings: vec![],
-        locations: vec![Location {
-            address: 1,
-            ..Location::default()
-        }],
-        samples: vec![Sample {
-            stack: vec![0],
-            contentions: 1,
-            delay: 9,
-            labels: vec![],
-        }],
+        locations: vec![Location { address: 1, ..Location::default() }],
+        samples: vec![Sample { stack: vec![0], contentions: 1, delay: 9, labels: vec![] }],
     }
 }
 
 /// Names in the directory, sorted.
 fn names(dir: &Path) -> Vec<String> {
     let entries = dir.read_dir().unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -67,18 +51,9 @@ fn a_pair_is_written_and_nothing_else() {
     let paths = write(dir.path()).unwrap();
     let expected = ["server-77.block.pb.gz", "server-77.mutex.pb.gz"];
     assert_eq!(names(dir.path()), expected);
-    assert_eq!(
-        paths,
-        [dir.path().join(expected[1]), dir.path().join(expected[0])]
-    );
+    assert_eq!(paths, [dir.path().join(expected[1]), dir.path().join(expected[0])]);
     for path in paths {
-        assert_eq!(
-            pprof::decode(&std::fs::read(&path).unwrap())
-                .unwrap()
-                .sample[0]
-                .value,
-            [1, 9]
-        );
+        assert_eq!(pprof::decode(&std::fs::read(&path).unwrap()).unwrap().sample[0].value, [1, 9]);
         let mode = path.metadata().unwrap().mode() & 0o777;
         assert_eq!(mode & !0o644, 0, "{mode:o}");
         assert_eq!(mode & 0o600, 0o600, "{mode:o}");
@@ -91,12 +66,7 @@ fn a_profile_that_is_off_has_no_file() {
     let block = profile(ProfileKind::Block);
     let paths = write_profile_pair(dir.path(), &process("a"), None, Some(&block)).unwrap();
     assert_eq!(paths, [dir.path().join("a-77.block.pb.gz")]);
-    assert_eq!(
-        write_profile_pair(dir.path(), &process("b"), None, None)
-            .unwrap()
-            .len(),
-        0
-    );
+    assert_eq!(write_profile_pair(dir.path(), &process("b"), None, None).unwrap().len(), 0);
     assert_eq!(names(dir.path()), ["a-77.block.pb.gz"]);
 }
 
@@ -123,10 +93,7 @@ fn a_link_at_the_temporary_name_is_not_followed() {
     symlink(&victim, &trap).unwrap();
     write(dir.path()).unwrap();
     assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
-    assert!(
-        trap.symlink_metadata().unwrap().is_symlink(),
-        "what is not ours stays"
-    );
+    assert!(trap.symlink_metadata().unwrap().is_symlink(), "what is not ours stays");
 }
 
 #[test]
@@ -134,10 +101,7 @@ fn a_failed_rename_leaves_no_temporary_file() {
     let dir = TempDir::new().unwrap();
     std::fs::create_dir(dir.path().join("server-77.mutex.pb.gz")).unwrap();
     let error = one_line(&write(dir.path()).unwrap_err());
-    assert!(
-        error.starts_with("cannot replace ") && error.contains("server-77.mutex.pb.gz"),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot replace ") && error.contains("server-77.mutex.pb.gz"), "{error}");
     assert_eq!(names(dir.path()), ["server-77.mutex.pb.gz"]);
 }
 
@@ -170,19 +134,13 @@ fn a_directory_that_is_missing_or_none_is_refused_with_the_remedy() {
     let dir = TempDir::new().unwrap();
     let missing = dir.path().join("missing\n");
     let error = one_line(&check_output_dir(&missing).unwrap_err());
-    assert!(
-        error.contains("no such directory; create it or name another with --output"),
-        "{error}"
-    );
+    assert!(error.contains("no such directory; create it or name another with --output"), "{error}");
     assert_eq!(one_line(&write(&missing).unwrap_err()), error);
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     for file in [file.clone(), file.join("below")] {
         let error = one_line(&check_output_dir(&file).unwrap_err());
-        assert!(
-            error.contains("not a directory; name one with --output"),
-            "{error}"
-        );
+        assert!(error.contains("not a directory; name one with --output"), "{error}");
     }
 }
 
@@ -195,10 +153,7 @@ fn a_directory_without_permission_is_refused() {
         return;
     }
     let error = one_line(&check_output_dir(dir.path()).unwrap_err());
-    assert!(
-        error.contains("permission denied; make it writable"),
-        "{error}"
-    );
+    assert!(error.contains("permission denied; make it writable"), "{error}");
 }
 
 /// A small file system in memory, unmounted when dropped; none when it may not be mounted.
@@ -207,13 +162,7 @@ struct SmallDisk(TempDir);
 impl SmallDisk {
     fn mount(flags: MsFlags) -> Option<Self> {
         let dir = TempDir::new().unwrap();
-        match mount(
-            Some("none"),
-            dir.path(),
-            Some("tmpfs"),
-            flags,
-            Some("size=8k"),
-        ) {
+        match mount(Some("none"), dir.path(), Some("tmpfs"), flags, Some("size=8k")) {
             Ok(()) => Some(Self(dir)),
             Err(reason) => {
                 println!("skipped: a tmpfs cannot be mounted: {reason}");
@@ -233,10 +182,7 @@ impl Drop for SmallDisk {
 fn a_read_only_directory_is_refused() {
     if let Some(disk) = SmallDisk::mount(MsFlags::MS_RDONLY) {
         let error = one_line(&check_output_dir(disk.0.path()).unwrap_err());
-        assert!(
-            error.contains("read-only file system; name a directory elsewhere"),
-            "{error}"
-        );
+        assert!(error.contains("read-only file system; name a directory elsewhere"), "{error}");
     }
 }
 
@@ -251,16 +197,7 @@ fn a_full_disk_is_named_and_nothing_half_is_left() {
     let before = std::fs::read(dir.join("server-77.mutex.pb.gz")).unwrap();
     assert!(matches!(check_output_dir(dir), Err(OutputError::Full(_))));
     let error = one_line(&write(dir).unwrap_err());
-    assert!(
-        error.contains("no space left on the disk; free some"),
-        "{error}"
-    );
-    assert_eq!(
-        names(dir),
-        ["server-77.block.pb.gz", "server-77.mutex.pb.gz"]
-    );
-    assert_eq!(
-        std::fs::read(dir.join("server-77.mutex.pb.gz")).unwrap(),
-        before
-    );
+    assert!(error.contains("no space left on the disk; free some"), "{error}");
+    assert_eq!(names(dir), ["server-77.block.pb.gz", "server-77.mutex.pb.gz"]);
+    assert_eq!(std::fs::read(dir.join("server-77.mutex.pb.gz")).unwrap(), before);
 }

@@ -51,13 +51,7 @@ struct Ranking<'a> {
 
 impl<'a> Ranking<'a> {
     fn new(profiles: impl Iterator<Item = (&'a Recorded<'a>, &'a Profile)>) -> Self {
-        let mut ranking = Self {
-            stacks: vec![],
-            delay: 0,
-            contentions: 0,
-            idle_delay: 0,
-            idle_stacks: 0,
-        };
+        let mut ranking = Self { stacks: vec![], delay: 0, contentions: 0, idle_delay: 0, idle_stacks: 0 };
         for (recorded, profile) in profiles {
             ranking.add(recorded, profile);
         }
@@ -65,12 +59,7 @@ impl<'a> Ranking<'a> {
             let address = |&index: &usize| stack.profile.locations.get(index).map(|l| l.address);
             let addresses: Vec<_> = stack.locations.iter().map(address).collect();
             let process = stack.recorded.process.key;
-            (
-                Reverse(stack.delay),
-                Reverse(stack.contentions),
-                process,
-                addresses,
-            )
+            (Reverse(stack.delay), Reverse(stack.contentions), process, addresses)
         });
         ranking
     }
@@ -92,14 +81,13 @@ impl<'a> Ranking<'a> {
         }
         self.idle_stacks += idle.len();
         let stacks = sums.into_iter();
-        self.stacks
-            .extend(stacks.map(|(locations, (contentions, delay))| Stack {
-                recorded,
-                profile,
-                locations,
-                contentions,
-                delay,
-            }));
+        self.stacks.extend(stacks.map(|(locations, (contentions, delay))| Stack {
+            recorded,
+            profile,
+            locations,
+            contentions,
+            delay,
+        }));
     }
 
     fn paragraph(&self, title: &str, several: bool) -> String {
@@ -118,11 +106,7 @@ impl<'a> Ranking<'a> {
         if let Some(more) = self.stacks.get(STACKS..).filter(|more| !more.is_empty()) {
             let delay: u64 = more.iter().map(|stack| stack.delay).sum();
             let stacks = if more.len() == 1 { "stack" } else { "stacks" };
-            let more = format!(
-                "and {} more {stacks}, {} delay",
-                more.len(),
-                duration(delay)
-            );
+            let more = format!("and {} more {stacks}, {} delay", more.len(), duration(delay));
             text += &table::remark(&more);
         }
         if self.idle_stacks > 0 {
@@ -156,25 +140,14 @@ impl Stack<'_> {
         if frames.is_empty() {
             lines.push("(no stack)".to_owned());
         }
-        Row {
-            delay: self.delay,
-            whole,
-            count: self.contentions,
-            lines,
-        }
+        Row { delay: self.delay, whole, count: self.contentions, lines }
     }
 
     fn frames(&self) -> Vec<String> {
-        let locations = self
-            .locations
-            .iter()
-            .filter_map(|&index| self.profile.locations.get(index));
+        let locations = self.locations.iter().filter_map(|&index| self.profile.locations.get(index));
         let mut frames = Vec::new();
         for location in locations {
-            let named = location
-                .lines
-                .iter()
-                .filter(|line| !line.function.is_empty());
+            let named = location.lines.iter().filter(|line| !line.function.is_empty());
             let before = frames.len();
             frames.extend(named.map(named_frame));
             if frames.len() == before {
@@ -198,10 +171,7 @@ fn named_frame(line: &Line) -> String {
 
 /// `[libc.so.6]+0x1234`, the offset being that in the file.
 fn unnamed_frame(profile: &Profile, location: &Location) -> String {
-    match location
-        .mapping
-        .and_then(|mapping| profile.mappings.get(mapping))
-    {
+    match location.mapping.and_then(|mapping| profile.mappings.get(mapping)) {
         Some(mapping) => {
             let offset = location.address.wrapping_sub(mapping.start);
             let offset = format!("+{:#x}", offset.wrapping_add(mapping.file_offset));

@@ -6,33 +6,16 @@ use super::*;
 use crate::profile::model::{Label, LabelValue, Line, Location, Mapping, ProfileKind, Sample};
 
 fn process(comm: &str, tgid: u32) -> ProcessIdentity {
-    ProcessIdentity {
-        key: ProcessKey {
-            tgid,
-            start_ticks: 1,
-        },
-        comm: comm.into(),
-    }
+    ProcessIdentity { key: ProcessKey { tgid, start_ticks: 1 }, comm: comm.into() }
 }
 
 fn named(address: u64, function: &str, file: &str, line: u32) -> Location {
-    let line = Line {
-        function: function.into(),
-        file: file.into(),
-        line,
-    };
-    Location {
-        address,
-        mapping: None,
-        lines: vec![line],
-    }
+    let line = Line { function: function.into(), file: file.into(), line };
+    Location { address, mapping: None, lines: vec![line] }
 }
 
 fn sample(stack: &[usize], contentions: u64, delay_ms: u64, labels: &[&'static str]) -> Sample {
-    let label = |key: &&'static str| Label {
-        key,
-        value: LabelValue::Text("true".into()),
-    };
+    let label = |key: &&'static str| Label { key, value: LabelValue::Text("true".into()) };
     Sample {
         stack: stack.to_vec(),
         contentions,
@@ -55,19 +38,11 @@ fn profile(kind: ProfileKind, samples: Vec<Sample>) -> Profile {
         duration: Duration::from_secs(30),
         mappings: vec![libc],
         locations: vec![
-            Location {
-                address: 0x8034,
-                mapping: Some(0),
-                lines: vec![],
-            },
+            Location { address: 0x8034, mapping: Some(0), lines: vec![] },
             named(1, "pthread_mutex_unlock", "", 0),
             named(2, "store_put", "/src/app/store.c", 120),
             named(3, "main", "/src/app/main.c", 0),
-            Location {
-                address: 0xabcd,
-                mapping: None,
-                lines: vec![],
-            },
+            Location { address: 0xabcd, mapping: None, lines: vec![] },
         ],
         samples,
     }
@@ -106,10 +81,7 @@ fn one_process() {
     let server = process("server", 1234);
     let mutex = profile(
         ProfileKind::Mutex,
-        vec![
-            sample(&[1, 2, 3], 100, 9_500, &["kind"]),
-            sample(&[1, 3], 50, 500, &["kind"]),
-        ],
+        vec![sample(&[1, 2, 3], 100, 9_500, &["kind"]), sample(&[1, 3], 50, 500, &["kind"])],
     );
     let block = profile(
         ProfileKind::Block,
@@ -181,43 +153,23 @@ Open them with
 
 #[test]
 fn many_processes() {
-    let identities: Vec<_> = (0..12)
-        .map(|n| process(&format!("worker{n}"), 100 + n))
-        .collect();
-    let block: Vec<_> = (0..12)
-        .map(|n| {
-            profile(
-                ProfileKind::Block,
-                vec![sample(&[0, 2], 10, 10 * (n + 1), &[])],
-            )
-        })
-        .collect();
+    let identities: Vec<_> = (0..12).map(|n| process(&format!("worker{n}"), 100 + n)).collect();
+    let block: Vec<_> =
+        (0..12).map(|n| profile(ProfileKind::Block, vec![sample(&[0, 2], 10, 10 * (n + 1), &[])])).collect();
     let paths = [PathBuf::from("/out dir/worker11-111.block.pb.gz")];
     let processes: Vec<_> = (0..12)
         .map(|n| Recorded {
             process: &identities[n],
-            totals: Totals {
-                waits: 10,
-                delay: 10_000_000 * (n as u64 + 1),
-                ..Totals::default()
-            },
+            totals: Totals { waits: 10, delay: 10_000_000 * (n as u64 + 1), ..Totals::default() },
             mutex: None,
             block: Some(&block[n]),
             files: if n == 11 { &paths } else { &[] },
         })
         .collect();
-    let summary = Summary {
-        processes: &processes,
-        mutex_fraction: 0,
-        block_rate: 10_000,
-        ..NOTHING
-    };
+    let summary = Summary { processes: &processes, mutex_fraction: 0, block_rate: 10_000, ..NOTHING };
     let text = render(&summary);
     assert_fits(&text);
-    assert!(
-        text.starts_with("12 processes, recorded for 30s\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("12 processes, recorded for 30s\n"), "{text}");
     for expected in [
         "  sampling  no release (off); waits from 10us on, shorter ones in proportion\n",
         "\
@@ -249,18 +201,9 @@ Block profile: waits, 780ms delay in 120 contentions
 #[test]
 fn nothing_recorded_says_what_to_check() {
     let server = process("server", 1234);
-    let processes = [Recorded {
-        process: &server,
-        totals: Totals::default(),
-        mutex: None,
-        block: None,
-        files: &[],
-    }];
-    let text = render(&Summary {
-        processes: &processes,
-        still_waiting: 1,
-        ..NOTHING
-    });
+    let processes =
+        [Recorded { process: &server, totals: Totals::default(), mutex: None, block: None, files: &[] }];
+    let text = render(&Summary { processes: &processes, still_waiting: 1, ..NOTHING });
     assert_fits(&text);
     for expected in [
         "server (pid 1234), recorded for 30s\n\nNothing recorded: ",
@@ -272,52 +215,23 @@ fn nothing_recorded_says_what_to_check() {
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
-    assert!(
-        !text.contains("profiles are off") && !text.contains("Files"),
-        "{text}"
-    );
-    let off = render(&Summary {
-        mutex_fraction: 0,
-        block_rate: 0,
-        ..NOTHING
-    });
+    assert!(!text.contains("profiles are off") && !text.contains("Files"), "{text}");
+    let off = render(&Summary { mutex_fraction: 0, block_rate: 0, ..NOTHING });
     assert!(off.starts_with("no process, recorded for 30s\n") && off.contains("profiles are off"));
 }
 
 #[test]
 fn waits_without_samples_keep_their_totals() {
     let server = process("server", 1);
-    let (mutex, block) = (
-        profile(ProfileKind::Mutex, vec![]),
-        profile(ProfileKind::Block, vec![]),
-    );
-    let processes = [Recorded {
-        process: &server,
-        totals: TOTALS,
-        mutex: Some(&mutex),
-        block: Some(&block),
-        files: &[],
-    }];
-    let summary = Summary {
-        processes: &processes,
-        mutex_fraction: 100,
-        block_rate: 1_000_000,
-        ..NOTHING
-    };
+    let (mutex, block) = (profile(ProfileKind::Mutex, vec![]), profile(ProfileKind::Block, vec![]));
+    let processes =
+        [Recorded { process: &server, totals: TOTALS, mutex: Some(&mutex), block: Some(&block), files: &[] }];
+    let summary = Summary { processes: &processes, mutex_fraction: 100, block_rate: 1_000_000, ..NOTHING };
     let text = render(&summary);
     assert!(text.contains("  waits     12345, "), "{text}");
-    assert!(
-        text.contains("1 in 100 releases; waits from 1ms on"),
-        "{text}"
-    );
-    assert!(
-        text.contains("\nMutex profile: releases that made others wait, none sampled\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("\nBlock profile: waits, none sampled\n"),
-        "{text}"
-    );
+    assert!(text.contains("1 in 100 releases; waits from 1ms on"), "{text}");
+    assert!(text.contains("\nMutex profile: releases that made others wait, none sampled\n"), "{text}");
+    assert!(text.contains("\nBlock profile: waits, none sampled\n"), "{text}");
 }
 
 #[test]
@@ -325,64 +239,29 @@ fn long_and_hostile_names_fit() {
     let server = process("evil\x1b[2J\nname", u32::MAX);
     let mut block = profile(ProfileKind::Block, vec![]);
     block.locations = (1..=20)
-        .map(|n| {
-            named(
-                n,
-                &format!("app::{}\x1b::run{n}", "x".repeat(90)),
-                &"long".repeat(30),
-                123_456,
-            )
-        })
+        .map(|n| named(n, &format!("app::{}\x1b::run{n}", "x".repeat(90)), &"long".repeat(30), 123_456))
         .collect();
     block.mappings[0].file = "m".repeat(300);
-    block.locations[1] = Location {
-        address: u64::MAX,
-        mapping: Some(0),
-        lines: vec![],
-    };
-    block.locations[2] = Location {
-        address: 0xabcd,
-        mapping: Some(9),
-        lines: vec![],
-    };
-    block.samples = vec![
-        sample(&(0..20).collect::<Vec<_>>(), 1, 1, &[]),
-        sample(&[99], 1, 1, &[]),
-    ];
-    let recorded = Recorded {
-        process: &server,
-        totals: TOTALS,
-        mutex: None,
-        block: Some(&block),
-        files: &[],
-    };
+    block.locations[1] = Location { address: u64::MAX, mapping: Some(0), lines: vec![] };
+    block.locations[2] = Location { address: 0xabcd, mapping: Some(9), lines: vec![] };
+    block.samples = vec![sample(&(0..20).collect::<Vec<_>>(), 1, 1, &[]), sample(&[99], 1, 1, &[])];
+    let recorded =
+        Recorded { process: &server, totals: TOTALS, mutex: None, block: Some(&block), files: &[] };
     let processes = [recorded.clone(), recorded];
-    let text = render(&Summary {
-        processes: &processes,
-        ..NOTHING
-    });
+    let text = render(&Summary { processes: &processes, ..NOTHING });
     assert_fits(&text);
     assert!(!text.contains('\x1b'), "{text}");
-    assert!(
-        text.contains("\n                                          … 12 more\n"),
-        "{text}"
-    );
+    assert!(text.contains("\n                                          … 12 more\n"), "{text}");
     assert!(text.contains("  0xabcd\n"), "{text}");
 }
 
 #[test]
 fn every_reason_of_loss_is_shown_within_the_width() {
     let lost = Lost::ALL.map(|reason| (reason, 1_234_567));
-    let text = render(&Summary {
-        lost: &lost,
-        ..NOTHING
-    });
+    let text = render(&Summary { lost: &lost, ..NOTHING });
     assert_fits(&text);
     for reason in Lost::ALL {
-        assert!(
-            text.contains(reason.name()) && text.contains(reason.meaning()),
-            "{text}"
-        );
+        assert!(text.contains(reason.name()) && text.contains(reason.meaning()), "{text}");
     }
     assert!(!render(&NOTHING).contains("Lost"));
 }

@@ -16,14 +16,10 @@ pub const DECODED_LIMIT: u64 = 64 << 20;
 #[non_exhaustive]
 pub enum DecodeError {
     /// Not gzip after all, or damaged.
-    #[error(
-        "cannot unpack the profile: {0}; it is damaged or not complete: record or copy it again"
-    )]
+    #[error("cannot unpack the profile: {0}; it is damaged or not complete: record or copy it again")]
     Gzip(std::io::Error),
     /// More than the limit, in bytes.
-    #[error(
-        "cannot read the profile: it unpacks to more than {0} bytes; record for a shorter time"
-    )]
+    #[error("cannot read the profile: it unpacks to more than {0} bytes; record for a shorter time")]
     TooLarge(u64),
     /// Not the messages of a profile.
     #[error("cannot read the profile: {0}; give a file in pprof's format")]
@@ -68,16 +64,11 @@ pub fn decode_bounded(bytes: &[u8], limit: u64) -> Result<proto::Profile, Decode
 }
 
 fn check(profile: &proto::Profile) -> Result<(), &'static str> {
-    if profile
-        .string_table
-        .first()
-        .is_none_or(|first| !first.is_empty())
-    {
+    if profile.string_table.first().is_none_or(|first| !first.is_empty()) {
         return Err("its string table does not begin with an empty text");
     }
     let mut texts = texts(profile);
-    if !texts.all(|text| usize::try_from(text).is_ok_and(|text| text < profile.string_table.len()))
-    {
+    if !texts.all(|text| usize::try_from(text).is_ok_and(|text| text < profile.string_table.len())) {
         return Err("a text is not in its string table");
     }
     let mappings = ids(profile.mapping.iter().map(|mapping| mapping.id))?;
@@ -87,11 +78,7 @@ fn check(profile: &proto::Profile) -> Result<(), &'static str> {
         if location.mapping_id != 0 && !mappings.contains(&location.mapping_id) {
             return Err("a location's mapping is missing");
         }
-        if !location
-            .line
-            .iter()
-            .all(|line| functions.contains(&line.function_id))
-        {
+        if !location.line.iter().all(|line| functions.contains(&line.function_id)) {
             return Err("a location's function is missing");
         }
     }
@@ -123,18 +110,8 @@ fn texts(profile: &proto::Profile) -> impl Iterator<Item = i64> {
     types
         .flat_map(|kind| [kind.r#type, kind.unit])
         .chain(labels.flat_map(|label| [label.key, label.str, label.num_unit]))
-        .chain(
-            profile
-                .mapping
-                .iter()
-                .flat_map(|mapping| [mapping.filename, mapping.build_id]),
-        )
-        .chain(
-            profile
-                .function
-                .iter()
-                .flat_map(|f| [f.name, f.system_name, f.filename]),
-        )
+        .chain(profile.mapping.iter().flat_map(|mapping| [mapping.filename, mapping.build_id]))
+        .chain(profile.function.iter().flat_map(|f| [f.name, f.system_name, f.filename]))
         .chain(profile.comment.iter().copied())
         .chain([profile.drop_frames, profile.keep_frames])
         .chain([profile.default_sample_type, profile.doc_url])
