@@ -1,0 +1,5 @@
+//! All unsafe code and raw system calls, behind safe functions.
+
+pub mod hold;
+pub mod limits;
+pub mod pidfd;
