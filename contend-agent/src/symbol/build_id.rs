@@ -26,24 +26,32 @@ pub(super) fn read(file: &File) -> Option<String> {
     } else {
         find::<elf::FileHeader64<Endianness>>(file, &head)
     }?;
-    (!id.is_empty() && id.len() <= MAX_BUILD_ID).then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
+    (!id.is_empty() && id.len() <= MAX_BUILD_ID)
+        .then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn find<H: FileHeader<Endian = Endianness>>(file: &File, head: &[u8]) -> Option<Vec<u8>> {
     let header = H::parse(head).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, head).ok()?;
-    segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_NOTE).find_map(|segment| {
-        let length = segment.p_filesz(endian).into().min(MAX_NOTES);
-        let notes = read_at(file, segment.p_offset(endian).into(), usize::try_from(length).ok()?)?;
-        let mut notes = NoteIterator::<H>::new(endian, segment.p_align(endian), &notes).ok()?;
-        while let Ok(Some(note)) = notes.next() {
-            if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
-                return Some(note.desc().to_vec());
+    segments
+        .iter()
+        .filter(|segment| segment.p_type(endian) == elf::PT_NOTE)
+        .find_map(|segment| {
+            let length = segment.p_filesz(endian).into().min(MAX_NOTES);
+            let notes = read_at(
+                file,
+                segment.p_offset(endian).into(),
+                usize::try_from(length).ok()?,
+            )?;
+            let mut notes = NoteIterator::<H>::new(endian, segment.p_align(endian), &notes).ok()?;
+            while let Ok(Some(note)) = notes.next() {
+                if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+                    return Some(note.desc().to_vec());
+                }
             }
-        }
-        None
-    })
+            None
+        })
 }
 
 /// At most `length` bytes from `offset`; less at the end of the file.

@@ -49,7 +49,9 @@ pub(super) fn read(mut text: impl BufRead, most: usize) -> io::Result<Maps> {
             maps.cut = true;
             return Ok(maps);
         };
-        let Some(entry) = parse_line(line) else { continue };
+        let Some(entry) = parse_line(line) else {
+            continue;
+        };
         if maps.entries.len() == most {
             maps.cut = true;
             return Ok(maps);
@@ -76,7 +78,10 @@ pub(super) fn parse_line(line: &[u8]) -> Option<Entry> {
         start: hexadecimal(start)?,
         limit: hexadecimal(limit)?,
         offset: hexadecimal(offset)?,
-        device: (hexadecimal(major)?.try_into().ok()?, hexadecimal(minor)?.try_into().ok()?),
+        device: (
+            hexadecimal(major)?.try_into().ok()?,
+            hexadecimal(minor)?.try_into().ok()?,
+        ),
         inode: inode.parse().ok()?,
         path: unescape(fields.next().unwrap_or_default().trim_ascii_start()),
     };
@@ -149,7 +154,10 @@ mod tests {
     fn anonymous_memory_has_no_path() {
         let entry = parse_line(b"7f01a000-7f01c000 rwxp 00000000 00:00 0 ").unwrap();
         assert_eq!((entry.inode, entry.path.as_slice()), (0, b"".as_slice()));
-        assert_eq!(parse_line(b"7f01a000-7f01c000 rwxp 00000000 00:00 0").unwrap(), entry);
+        assert_eq!(
+            parse_line(b"7f01a000-7f01c000 rwxp 00000000 00:00 0").unwrap(),
+            entry
+        );
     }
 
     #[test]
@@ -169,7 +177,9 @@ mod tests {
 
     #[test]
     fn reading_is_bounded() {
-        let text: String = (1..=5).map(|i| format!("{i}000-{i}800 r-xp 0 0:0 0 /a\n{i}800-{i}900 rw-p 0 0:0 0 \n")).collect();
+        let text: String = (1..=5)
+            .map(|i| format!("{i}000-{i}800 r-xp 0 0:0 0 /a\n{i}800-{i}900 rw-p 0 0:0 0 \n"))
+            .collect();
         let all = read(text.as_bytes(), 5).unwrap();
         assert_eq!((all.entries.len(), all.cut), (5, false));
         let some = read(text.as_bytes(), 3).unwrap();
@@ -184,7 +194,17 @@ mod tests {
     fn own_mappings_hold_this_code() {
         let maps = read(std::fs::read("/proc/self/maps").unwrap().as_slice(), 10_000).unwrap();
         let here = own_mappings_hold_this_code as fn() as usize as u64;
-        let entry = maps.entries.iter().find(|entry| (entry.start..entry.limit).contains(&here)).unwrap();
-        assert_eq!(entry.path, std::env::current_exe().unwrap().as_os_str().as_encoded_bytes());
+        let entry = maps
+            .entries
+            .iter()
+            .find(|entry| (entry.start..entry.limit).contains(&here))
+            .unwrap();
+        assert_eq!(
+            entry.path,
+            std::env::current_exe()
+                .unwrap()
+                .as_os_str()
+                .as_encoded_bytes()
+        );
     }
 }

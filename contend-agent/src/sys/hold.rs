@@ -18,7 +18,11 @@ pub struct Hold<'a> {
 
 /// Makes the child of `command` wait right before exec, as [`Hold`] says.
 pub fn hold_before_exec(command: &mut Command, hold: Hold<'_>) {
-    let (gate, opener, report) = (hold.gate.as_raw_fd(), hold.opener.as_raw_fd(), hold.report.as_raw_fd());
+    let (gate, opener, report) = (
+        hold.gate.as_raw_fd(),
+        hold.opener.as_raw_fd(),
+        hold.report.as_raw_fd(),
+    );
     // SAFETY: the closure runs in the forked child, where only async-signal-safe calls are allowed:
     // it makes system calls, and neither allocates nor locks.
     unsafe {
@@ -60,7 +64,9 @@ fn default_on_signal(signal: libc::c_int) {
     // are async-signal-safe.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction != libc::SIG_IGN {
+        if libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction != libc::SIG_IGN
+        {
             libc::signal(signal, libc::SIG_DFL);
         }
     }
