@@ -186,3 +186,61 @@ fn open_regular(path: &PathBuf, wanted: impl Fn(&Metadata) -> bool) -> Option<(F
     let file = File::open(format!("/proc/self/fd/{}", located.as_raw_fd())).ok()?;
     Some((file, metadata))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    fn entry(path: &std::path::Path) -> Entry {
+        let metadata = std::fs::metadata(path).unwrap();
+        Entry {
+            // No mapping has these bounds, so that the file is only found by its path.
+            start: 0x1000,
+            limit: 0x2000,
+            offset: 0,
+            device: (libc::major(metadata.dev()), libc::minor(metadata.dev())),
+            inode: metadata.ino(),
+            path: path.as_os_str().as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn by_path_only_the_file_that_is_mapped_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a\nb (deleted)");
+        std::fs::write(&path, "x").unwrap();
+        let process = ProcessDirectory::open(std::process::id()).unwrap();
+        let right = entry(&path);
+        let other = Entry {
+            inode: right.inode + 1,
+            ..right.clone()
+        };
+        assert!(open_mapped(&process, &right).is_some());
+        assert!(open_mapped(&process, &other).is_none());
+        let device = entry(std::path::Path::new("/dev/null"));
+        assert!(
+            open_mapped(&process, &device).is_none(),
+            "not a regular file"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_written_to_is_another_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("library");
+        std::fs::write(&path, "x").unwrap();
+        let process = ProcessDirectory::open(std::process::id()).unwrap();
+        let mut files = Files::new(8);
+        let first = files.keep(&process, &entry(&path)).unwrap();
+        assert_eq!(files.keep(&process, &entry(&path)), Some(first));
+        std::fs::write(&path, "longer").unwrap();
+        let second = files.keep(&process, &entry(&path)).unwrap();
+        assert_ne!(second, first);
+        files.release(first);
+        assert_eq!(files.len(), 2, "one reference is left");
+        files.release(first);
+        files.release(second);
+        assert_eq!((files.len(), files.newest.len()), (0, 0));
+    }
+}
