@@ -30,7 +30,10 @@ struct Stamp {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self { modified: (metadata.mtime(), metadata.mtime_nsec()), size: metadata.size() }
+        Self {
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            size: metadata.size(),
+        }
     }
 }
 
@@ -60,7 +63,14 @@ pub(super) struct Files {
 impl Files {
     /// Keeps `most` files open at most.
     pub(super) fn new(most: usize) -> Self {
-        Self { newest: HashMap::new(), files: HashMap::new(), most, next: 0, refused: 0, unreadable: 0 }
+        Self {
+            newest: HashMap::new(),
+            files: HashMap::new(),
+            most,
+            next: 0,
+            refused: 0,
+            unreadable: 0,
+        }
     }
 
     /// The file behind a mapping of the process, with one more reference to it.
@@ -71,7 +81,10 @@ impl Files {
         let key = (entry.device, entry.inode);
         if let Some(&id) = self.newest.get(&key)
             && let Some(kept) = self.files.get_mut(&id)
-            && kept.file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == kept.stamp)
+            && kept
+                .file
+                .metadata()
+                .is_ok_and(|metadata| Stamp::of(&metadata) == kept.stamp)
         {
             kept.references += 1;
             return Some(id);
@@ -87,14 +100,25 @@ impl Files {
         let id = FileId(self.next);
         self.next += 1;
         let stamp = Stamp::of(&metadata);
-        self.files.insert(id, KeptFile { file, key, stamp, references: 1, build_id: OnceCell::new() });
+        self.files.insert(
+            id,
+            KeptFile {
+                file,
+                key,
+                stamp,
+                references: 1,
+                build_id: OnceCell::new(),
+            },
+        );
         self.newest.insert(key, id);
         Some(id)
     }
 
     /// Takes one reference back, and closes the file with the last one.
     pub(super) fn release(&mut self, id: FileId) {
-        let Some(kept) = self.files.get_mut(&id) else { return };
+        let Some(kept) = self.files.get_mut(&id) else {
+            return;
+        };
         kept.references -= 1;
         if kept.references == 0 {
             if self.newest.get(&kept.key) == Some(&id) {
@@ -113,7 +137,11 @@ impl Files {
     pub(super) fn build_id(&self, id: FileId) -> &str {
         self.files
             .get(&id)
-            .and_then(|kept| kept.build_id.get_or_init(|| build_id::read(&kept.file)).as_deref())
+            .and_then(|kept| {
+                kept.build_id
+                    .get_or_init(|| build_id::read(&kept.file))
+                    .as_deref()
+            })
             .unwrap_or_default()
     }
 
@@ -136,17 +164,83 @@ fn open_mapped(process: &ProcessDirectory, entry: &Entry) -> Option<(File, Metad
         let device = (libc::major(metadata.dev()), libc::minor(metadata.dev()));
         (device, metadata.ino()) == (entry.device, entry.inode)
     };
-    if entry.path.first() == Some(&b'/') { open_regular(&by_path.into(), same) } else { None }
+    if entry.path.first() == Some(&b'/') {
+        open_regular(&by_path.into(), same)
+    } else {
+        None
+    }
 }
 
 /// Opens a regular file. The process chooses what lies at the path, and opening a device or a named
 /// pipe can have effects, so it is looked at before it is opened.
 fn open_regular(path: &PathBuf, wanted: impl Fn(&Metadata) -> bool) -> Option<(File, Metadata)> {
-    let located = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
+    let located = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(path)
+        .ok()?;
     let metadata = located.metadata().ok()?;
     if !metadata.is_file() || !wanted(&metadata) {
         return None;
     }
     let file = File::open(format!("/proc/self/fd/{}", located.as_raw_fd())).ok()?;
     Some((file, metadata))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    fn entry(path: &std::path::Path) -> Entry {
+        let metadata = std::fs::metadata(path).unwrap();
+        Entry {
+            // No mapping has these bounds, so that the file is only found by its path.
+            start: 0x1000,
+            limit: 0x2000,
+            offset: 0,
+            device: (libc::major(metadata.dev()), libc::minor(metadata.dev())),
+            inode: metadata.ino(),
+            path: path.as_os_str().as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn by_path_only_the_file_that_is_mapped_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a\nb (deleted)");
+        std::fs::write(&path, "x").unwrap();
+        let process = ProcessDirectory::open(std::process::id()).unwrap();
+        let right = entry(&path);
+        let other = Entry {
+            inode: right.inode + 1,
+            ..right.clone()
+        };
+        assert!(open_mapped(&process, &right).is_some());
+        assert!(open_mapped(&process, &other).is_none());
+        let device = entry(std::path::Path::new("/dev/null"));
+        assert!(
+            open_mapped(&process, &device).is_none(),
+            "not a regular file"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_written_to_is_another_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("library");
+        std::fs::write(&path, "x").unwrap();
+        let process = ProcessDirectory::open(std::process::id()).unwrap();
+        let mut files = Files::new(8);
+        let first = files.keep(&process, &entry(&path)).unwrap();
+        assert_eq!(files.keep(&process, &entry(&path)), Some(first));
+        std::fs::write(&path, "longer").unwrap();
+        let second = files.keep(&process, &entry(&path)).unwrap();
+        assert_ne!(second, first);
+        files.release(first);
+        assert_eq!(files.len(), 2, "one reference is left");
+        files.release(first);
+        files.release(second);
+        assert_eq!((files.len(), files.newest.len()), (0, 0));
+    }
 }

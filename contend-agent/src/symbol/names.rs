@@ -41,7 +41,10 @@ impl Names {
     /// Functions and lines at each place, the innermost first; none where no name was found.
     pub fn locations(&mut self, spaces: &mut AddressSpaces, places: &[Place]) -> Vec<Vec<Line>> {
         self.look_up(spaces, places);
-        places.iter().map(|&place| self.lines(spaces, place)).collect()
+        places
+            .iter()
+            .map(|&place| self.lines(spaces, place))
+            .collect()
     }
 
     /// What had a name so far and what had none; a place that is asked for twice counts twice.
@@ -51,6 +54,9 @@ impl Names {
 
     /// Remembers the names of those places that are not remembered, file by file.
     fn look_up(&mut self, spaces: &AddressSpaces, places: &[Place]) {
+        if self.remembered.len() > MOST_REMEMBERED {
+            self.remembered.clear();
+        }
         let mut wanted: BTreeMap<FileId, BTreeSet<u64>> = BTreeMap::new();
         for &place in places {
             if let Some((file, offset)) = in_file(spaces, place)
@@ -59,29 +65,38 @@ impl Names {
                 wanted.entry(file).or_default().insert(offset);
             }
         }
-        if self.remembered.len() > MOST_REMEMBERED {
-            self.remembered.clear();
-            return if wanted.is_empty() { () } else { self.look_up(spaces, places) };
-        }
         for (file, offsets) in wanted {
             let offsets: Vec<u64> = offsets.into_iter().collect();
-            let found = spaces.file_path(file).and_then(|path| symbolize(&path, &offsets));
+            let found = spaces
+                .file_path(file)
+                .and_then(|path| symbolize(&path, &offsets));
             self.counters.files_failed += u64::from(found.is_none());
             let found = found.unwrap_or_else(|| vec![Vec::new(); offsets.len()]);
-            self.remembered.extend(offsets.into_iter().map(|offset| (file, offset)).zip(found));
+            self.remembered
+                .extend(offsets.into_iter().map(|offset| (file, offset)).zip(found));
         }
     }
 
     fn lines(&mut self, spaces: &AddressSpaces, place: Place) -> Vec<Line> {
         if let Some(key) = in_file(spaces, place) {
             let lines = self.remembered.get(&key).cloned().unwrap_or_default();
-            *(if lines.is_empty() { &mut self.counters.nameless } else { &mut self.counters.named }) += 1;
+            *(if lines.is_empty() {
+                &mut self.counters.nameless
+            } else {
+                &mut self.counters.named
+            }) += 1;
             return lines;
         }
-        let path = place.mapping.and_then(|id| spaces.mapping(id)).map_or("", |mapping| &mapping.path);
+        let path = place
+            .mapping
+            .and_then(|id| spaces.mapping(id))
+            .map_or("", |mapping| &mapping.path);
         if path.starts_with('[') {
             self.counters.named += 1;
-            return vec![Line { function: path.into(), ..Line::default() }];
+            return vec![Line {
+                function: path.into(),
+                ..Line::default()
+            }];
         }
         self.counters.without_file += 1;
         Vec::new()
@@ -104,7 +119,9 @@ fn symbolize(path: &Path, offsets: &[u64]) -> Option<Vec<Vec<Line>>> {
             .enable_auto_reload(false)
             .build();
         let source = Source::Elf(Elf::new(path));
-        let found = symbolizer.symbolize(&source, Input::FileOffset(offsets)).ok()?;
+        let found = symbolizer
+            .symbolize(&source, Input::FileOffset(offsets))
+            .ok()?;
         Some(found.iter().map(lines_of).collect())
     }))
     .ok()
@@ -112,17 +129,30 @@ fn symbolize(path: &Path, offsets: &[u64]) -> Option<Vec<Vec<Line>>> {
 }
 
 fn lines_of(symbolized: &Symbolized<'_>) -> Vec<Line> {
-    let Symbolized::Sym(symbol) = symbolized else { return Vec::new() };
-    let Sym { name, code_info, inlined, .. } = symbol;
-    let innermost_first =
-        inlined.iter().rev().map(|function| line(&function.name, function.code_info.as_ref()));
-    innermost_first.chain([line(name, code_info.as_deref())]).collect()
+    let Symbolized::Sym(symbol) = symbolized else {
+        return Vec::new();
+    };
+    let Sym {
+        name,
+        code_info,
+        inlined,
+        ..
+    } = symbol;
+    let innermost_first = inlined
+        .iter()
+        .rev()
+        .map(|function| line(&function.name, function.code_info.as_ref()));
+    innermost_first
+        .chain([line(name, code_info.as_deref())])
+        .collect()
 }
 
 fn line(function: &str, code: Option<&CodeInfo<'_>>) -> Line {
     Line {
         function: function.into(),
-        file: code.map(|code| code.to_path().to_string_lossy().into_owned()).unwrap_or_default(),
+        file: code
+            .map(|code| code.to_path().to_string_lossy().into_owned())
+            .unwrap_or_default(),
         line: code.and_then(|code| code.line).unwrap_or_default(),
     }
 }

@@ -1,8 +1,5 @@
-//! System calls and all else that is unsafe, behind safe functions.
+//! All unsafe code and raw system calls, behind safe functions.
 
-pub mod bpf;
-pub mod clock;
 pub mod hold;
 pub mod limits;
 pub mod pidfd;
-pub mod signal;
