@@ -80,15 +80,17 @@ impl Recorder {
             _ => Some(probes.logger().context("cannot read the kernel side's messages")?),
         };
         let mut aggregate = Aggregate::default();
+        let mut spaces = AddressSpaces::new(Bounds::of_this_process());
         for target in targets {
             aggregate.process_mut(target.key).comm.clone_from(&target.comm);
+            spaces.observe(target.key);
         }
         Ok(Self {
             probes,
             events: AsyncFd::new(events).context("cannot watch the ring buffer")?,
             logger,
             aggregate,
-            spaces: AddressSpaces::new(Bounds::of_this_process()),
+            spaces,
             ended: [Vec::new(), Vec::new()],
             uncharged: 0,
             progress: if arguments.quiet { Progress::off() } else { Progress::on_stderr() },

@@ -34,24 +34,17 @@ fn find<H: FileHeader<Endian = Endianness>>(file: &File, head: &[u8]) -> Option<
     let header = H::parse(head).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, head).ok()?;
-    segments
-        .iter()
-        .filter(|segment| segment.p_type(endian) == elf::PT_NOTE)
-        .find_map(|segment| {
-            let length = segment.p_filesz(endian).into().min(MAX_NOTES);
-            let notes = read_at(
-                file,
-                segment.p_offset(endian).into(),
-                usize::try_from(length).ok()?,
-            )?;
-            let mut notes = NoteIterator::<H>::new(endian, segment.p_align(endian), &notes).ok()?;
-            while let Ok(Some(note)) = notes.next() {
-                if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
-                    return Some(note.desc().to_vec());
-                }
+    segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_NOTE).find_map(|segment| {
+        let length = segment.p_filesz(endian).into().min(MAX_NOTES);
+        let notes = read_at(file, segment.p_offset(endian).into(), usize::try_from(length).ok()?)?;
+        let mut notes = NoteIterator::<H>::new(endian, segment.p_align(endian), &notes).ok()?;
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+                return Some(note.desc().to_vec());
             }
-            None
-        })
+        }
+        None
+    })
 }
 
 /// At most `length` bytes from `offset`; less at the end of the file.

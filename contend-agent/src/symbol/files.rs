@@ -30,10 +30,7 @@ struct Stamp {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self {
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            size: metadata.size(),
-        }
+        Self { modified: (metadata.mtime(), metadata.mtime_nsec()), size: metadata.size() }
     }
 }
 
@@ -63,14 +60,7 @@ pub(super) struct Files {
 impl Files {
     /// Keeps `most` files open at most.
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            newest: HashMap::new(),
-            files: HashMap::new(),
-            most,
-            next: 0,
-            refused: 0,
-            unreadable: 0,
-        }
+        Self { newest: HashMap::new(), files: HashMap::new(), most, next: 0, refused: 0, unreadable: 0 }
     }
 
     /// The file behind a mapping of the process, with one more reference to it.
@@ -81,10 +71,7 @@ impl Files {
         let key = (entry.device, entry.inode);
         if let Some(&id) = self.newest.get(&key)
             && let Some(kept) = self.files.get_mut(&id)
-            && kept
-                .file
-                .metadata()
-                .is_ok_and(|metadata| Stamp::of(&metadata) == kept.stamp)
+            && kept.file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == kept.stamp)
         {
             kept.references += 1;
             return Some(id);
@@ -100,16 +87,7 @@ impl Files {
         let id = FileId(self.next);
         self.next += 1;
         let stamp = Stamp::of(&metadata);
-        self.files.insert(
-            id,
-            KeptFile {
-                file,
-                key,
-                stamp,
-                references: 1,
-                build_id: OnceCell::new(),
-            },
-        );
+        self.files.insert(id, KeptFile { file, key, stamp, references: 1, build_id: OnceCell::new() });
         self.newest.insert(key, id);
         Some(id)
     }
@@ -137,11 +115,7 @@ impl Files {
     pub(super) fn build_id(&self, id: FileId) -> &str {
         self.files
             .get(&id)
-            .and_then(|kept| {
-                kept.build_id
-                    .get_or_init(|| build_id::read(&kept.file))
-                    .as_deref()
-            })
+            .and_then(|kept| kept.build_id.get_or_init(|| build_id::read(&kept.file)).as_deref())
             .unwrap_or_default()
     }
 
@@ -164,21 +138,13 @@ fn open_mapped(process: &ProcessDirectory, entry: &Entry) -> Option<(File, Metad
         let device = (libc::major(metadata.dev()), libc::minor(metadata.dev()));
         (device, metadata.ino()) == (entry.device, entry.inode)
     };
-    if entry.path.first() == Some(&b'/') {
-        open_regular(&by_path.into(), same)
-    } else {
-        None
-    }
+    if entry.path.first() == Some(&b'/') { open_regular(&by_path.into(), same) } else { None }
 }
 
 /// Opens a regular file. The process chooses what lies at the path, and opening a device or a named
 /// pipe can have effects, so it is looked at before it is opened.
 fn open_regular(path: &PathBuf, wanted: impl Fn(&Metadata) -> bool) -> Option<(File, Metadata)> {
-    let located = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH)
-        .open(path)
-        .ok()?;
+    let located = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
     let metadata = located.metadata().ok()?;
     if !metadata.is_file() || !wanted(&metadata) {
         return None;
@@ -212,17 +178,11 @@ mod tests {
         std::fs::write(&path, "x").unwrap();
         let process = ProcessDirectory::open(std::process::id()).unwrap();
         let right = entry(&path);
-        let other = Entry {
-            inode: right.inode + 1,
-            ..right.clone()
-        };
+        let other = Entry { inode: right.inode + 1, ..right.clone() };
         assert!(open_mapped(&process, &right).is_some());
         assert!(open_mapped(&process, &other).is_none());
         let device = entry(std::path::Path::new("/dev/null"));
-        assert!(
-            open_mapped(&process, &device).is_none(),
-            "not a regular file"
-        );
+        assert!(open_mapped(&process, &device).is_none(), "not a regular file");
     }
 
     #[test]

@@ -37,10 +37,8 @@ impl LocationTable {
             return Some(index);
         }
         let mapping = place.mapping.and_then(|id| spaces.mapping(id));
-        let identity = (
-            place.address,
-            mapping.map(|it| (it.file, it.path.to_string(), it.offset_of(place.address))),
-        );
+        let identity =
+            (place.address, mapping.map(|it| (it.file, it.path.to_string(), it.offset_of(place.address))));
         let index = match self.indexes.get(&identity) {
             Some(&index) => index,
             None => {
@@ -56,42 +54,25 @@ impl LocationTable {
     }
 
     /// The profile's mappings and locations, with names; indexes are those that [`Self::index`] gave.
-    pub fn finish(
-        self,
-        names: &mut Names,
-        spaces: &mut AddressSpaces,
-    ) -> (Vec<Mapping>, Vec<Location>) {
+    pub fn finish(self, names: &mut Names, spaces: &mut AddressSpaces) -> (Vec<Mapping>, Vec<Location>) {
         let lines = names.locations(spaces, &self.places);
         let locations = self.places.iter().zip(self.mapping_of).zip(lines);
         let locations = locations
-            .map(|((place, mapping), lines)| Location {
-                address: place.address,
-                mapping,
-                lines,
-            })
+            .map(|((place, mapping), lines)| Location { address: place.address, mapping, lines })
             .collect();
         (self.mappings, locations)
     }
 
     fn mapping_index(&mut self, spaces: &AddressSpaces, mapping: &PlacedMapping) -> usize {
         let path = mapping.path.to_string();
-        let key = (
-            mapping.start,
-            mapping.limit,
-            mapping.file_offset,
-            mapping.file,
-            path.clone(),
-        );
+        let key = (mapping.start, mapping.limit, mapping.file_offset, mapping.file, path.clone());
         *self.mapping_indexes.entry(key).or_insert_with(|| {
             self.mappings.push(Mapping {
                 start: mapping.start,
                 limit: mapping.limit,
                 file_offset: mapping.file_offset,
                 file: path,
-                build_id: mapping
-                    .file
-                    .map(|file| spaces.build_id(file).into())
-                    .unwrap_or_default(),
+                build_id: mapping.file.map(|file| spaces.build_id(file).into()).unwrap_or_default(),
             });
             self.mappings.len() - 1
         })

@@ -78,10 +78,7 @@ pub(super) fn parse_line(line: &[u8]) -> Option<Entry> {
         start: hexadecimal(start)?,
         limit: hexadecimal(limit)?,
         offset: hexadecimal(offset)?,
-        device: (
-            hexadecimal(major)?.try_into().ok()?,
-            hexadecimal(minor)?.try_into().ok()?,
-        ),
+        device: (hexadecimal(major)?.try_into().ok()?, hexadecimal(minor)?.try_into().ok()?),
         inode: inode.parse().ok()?,
         path: unescape(fields.next().unwrap_or_default().trim_ascii_start()),
     };
@@ -154,10 +151,7 @@ mod tests {
     fn anonymous_memory_has_no_path() {
         let entry = parse_line(b"7f01a000-7f01c000 rwxp 00000000 00:00 0 ").unwrap();
         assert_eq!((entry.inode, entry.path.as_slice()), (0, b"".as_slice()));
-        assert_eq!(
-            parse_line(b"7f01a000-7f01c000 rwxp 00000000 00:00 0").unwrap(),
-            entry
-        );
+        assert_eq!(parse_line(b"7f01a000-7f01c000 rwxp 00000000 00:00 0").unwrap(), entry);
     }
 
     #[test]
@@ -194,17 +188,7 @@ mod tests {
     fn own_mappings_hold_this_code() {
         let maps = read(std::fs::read("/proc/self/maps").unwrap().as_slice(), 10_000).unwrap();
         let here = own_mappings_hold_this_code as fn() as usize as u64;
-        let entry = maps
-            .entries
-            .iter()
-            .find(|entry| (entry.start..entry.limit).contains(&here))
-            .unwrap();
-        assert_eq!(
-            entry.path,
-            std::env::current_exe()
-                .unwrap()
-                .as_os_str()
-                .as_encoded_bytes()
-        );
+        let entry = maps.entries.iter().find(|entry| (entry.start..entry.limit).contains(&here)).unwrap();
+        assert_eq!(entry.path, std::env::current_exe().unwrap().as_os_str().as_encoded_bytes());
     }
 }

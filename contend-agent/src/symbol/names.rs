@@ -41,10 +41,7 @@ impl Names {
     /// Functions and lines at each place, the innermost first; none where no name was found.
     pub fn locations(&mut self, spaces: &mut AddressSpaces, places: &[Place]) -> Vec<Vec<Line>> {
         self.look_up(spaces, places);
-        places
-            .iter()
-            .map(|&place| self.lines(spaces, place))
-            .collect()
+        places.iter().map(|&place| self.lines(spaces, place)).collect()
     }
 
     /// What had a name so far and what had none; a place that is asked for twice counts twice.
@@ -67,36 +64,23 @@ impl Names {
         }
         for (file, offsets) in wanted {
             let offsets: Vec<u64> = offsets.into_iter().collect();
-            let found = spaces
-                .file_path(file)
-                .and_then(|path| symbolize(&path, &offsets));
+            let found = spaces.file_path(file).and_then(|path| symbolize(&path, &offsets));
             self.counters.files_failed += u64::from(found.is_none());
             let found = found.unwrap_or_else(|| vec![Vec::new(); offsets.len()]);
-            self.remembered
-                .extend(offsets.into_iter().map(|offset| (file, offset)).zip(found));
+            self.remembered.extend(offsets.into_iter().map(|offset| (file, offset)).zip(found));
         }
     }
 
     fn lines(&mut self, spaces: &AddressSpaces, place: Place) -> Vec<Line> {
         if let Some(key) = in_file(spaces, place) {
             let lines = self.remembered.get(&key).cloned().unwrap_or_default();
-            *(if lines.is_empty() {
-                &mut self.counters.nameless
-            } else {
-                &mut self.counters.named
-            }) += 1;
+            *(if lines.is_empty() { &mut self.counters.nameless } else { &mut self.counters.named }) += 1;
             return lines;
         }
-        let path = place
-            .mapping
-            .and_then(|id| spaces.mapping(id))
-            .map_or("", |mapping| &mapping.path);
+        let path = place.mapping.and_then(|id| spaces.mapping(id)).map_or("", |mapping| &mapping.path);
         if path.starts_with('[') {
             self.counters.named += 1;
-            return vec![Line {
-                function: path.into(),
-                ..Line::default()
-            }];
+            return vec![Line { function: path.into(), ..Line::default() }];
         }
         self.counters.without_file += 1;
         Vec::new()
@@ -119,9 +103,7 @@ fn symbolize(path: &Path, offsets: &[u64]) -> Option<Vec<Vec<Line>>> {
             .enable_auto_reload(false)
             .build();
         let source = Source::Elf(Elf::new(path));
-        let found = symbolizer
-            .symbolize(&source, Input::FileOffset(offsets))
-            .ok()?;
+        let found = symbolizer.symbolize(&source, Input::FileOffset(offsets)).ok()?;
         Some(found.iter().map(lines_of).collect())
     }))
     .ok()
@@ -132,27 +114,16 @@ fn lines_of(symbolized: &Symbolized<'_>) -> Vec<Line> {
     let Symbolized::Sym(symbol) = symbolized else {
         return Vec::new();
     };
-    let Sym {
-        name,
-        code_info,
-        inlined,
-        ..
-    } = symbol;
-    let innermost_first = inlined
-        .iter()
-        .rev()
-        .map(|function| line(&function.name, function.code_info.as_ref()));
-    innermost_first
-        .chain([line(name, code_info.as_deref())])
-        .collect()
+    let Sym { name, code_info, inlined, .. } = symbol;
+    let innermost_first =
+        inlined.iter().rev().map(|function| line(&function.name, function.code_info.as_ref()));
+    innermost_first.chain([line(name, code_info.as_deref())]).collect()
 }
 
 fn line(function: &str, code: Option<&CodeInfo<'_>>) -> Line {
     Line {
         function: function.into(),
-        file: code
-            .map(|code| code.to_path().to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        file: code.map(|code| code.to_path().to_string_lossy().into_owned()).unwrap_or_default(),
         line: code.and_then(|code| code.line).unwrap_or_default(),
     }
 }

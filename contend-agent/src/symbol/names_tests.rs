@@ -16,34 +16,19 @@ fn resolve_after_the_end(program: PathBuf) -> Vec<Line> {
     std::fs::remove_file(&program).unwrap();
     let mut names = Names::default();
     let lines = names.locations(&mut spaces, &places).remove(0);
-    assert_eq!(
-        names.locations(&mut spaces, &places),
-        std::slice::from_ref(&lines)
-    );
+    assert_eq!(names.locations(&mut spaces, &places), std::slice::from_ref(&lines));
     lines
 }
 
 fn described(lines: &[Line]) -> Vec<(&str, &str, u32)> {
-    lines
-        .iter()
-        .map(|line| {
-            (
-                &*line.function,
-                line.file.rsplit('/').next().unwrap(),
-                line.line,
-            )
-        })
-        .collect()
+    lines.iter().map(|line| (&*line.function, line.file.rsplit('/').next().unwrap(), line.line)).collect()
 }
 
 #[test]
 fn c_with_debug_information() {
     let directory = tempfile::tempdir().unwrap();
     let lines = resolve_after_the_end(c(directory.path(), &["-g"]));
-    assert_eq!(
-        described(&lines),
-        [("inner", "program.c", 4), ("outer", "program.c", 7)]
-    );
+    assert_eq!(described(&lines), [("inner", "program.c", 4), ("outer", "program.c", 7)]);
 }
 
 #[test]
@@ -51,14 +36,8 @@ fn rust_with_debug_information() {
     let directory = tempfile::tempdir().unwrap();
     let lines = resolve_after_the_end(rust(directory.path()));
     let lines = described(&lines);
-    assert!(
-        lines[0].0.ends_with("inner") && lines[1].0.ends_with("deep::outer"),
-        "{lines:?}"
-    );
-    assert_eq!(
-        (lines.len(), lines[0].2, lines[1].2, lines[1].1),
-        (2, 4, 10, "program.rs")
-    );
+    assert!(lines[0].0.ends_with("inner") && lines[1].0.ends_with("deep::outer"), "{lines:?}");
+    assert_eq!((lines.len(), lines[0].2, lines[1].2, lines[1].1), (2, 4, 10, "program.rs"));
 }
 
 #[test]
@@ -89,14 +68,7 @@ fn the_vdso_has_its_own_name_and_garbage_none() {
     let lines = names.locations(&mut spaces, &places);
     assert_eq!(described(&lines[0]), [("[vdso]", "", 0)]);
     assert_eq!(lines[1], []);
-    assert_eq!(
-        names.counters(),
-        NameCounters {
-            named: 1,
-            without_file: 1,
-            ..NameCounters::default()
-        }
-    );
+    assert_eq!(names.counters(), NameCounters { named: 1, without_file: 1, ..NameCounters::default() });
 }
 
 #[test]
@@ -129,15 +101,9 @@ fn a_profile_has_each_location_and_mapping_once() {
     let program = c(directory.path(), &["-g"]);
     let running = Running::start(&program);
     let mut spaces = AddressSpaces::new(Bounds::default());
-    let places = spaces.place(
-        running.key,
-        &[running.address, running.address + 1, running.address, 0, 8],
-    );
+    let places = spaces.place(running.key, &[running.address, running.address + 1, running.address, 0, 8]);
     let mut table = LocationTable::new();
-    let indexes: Vec<_> = places
-        .iter()
-        .map(|&place| table.index(&spaces, place))
-        .collect();
+    let indexes: Vec<_> = places.iter().map(|&place| table.index(&spaces, place)).collect();
     assert_eq!(indexes, [Some(0), Some(1), Some(0), None, Some(2)]);
     // The program starts anew: same address, same file, other mapping ids.
     spaces.exec(running.key);
@@ -147,22 +113,9 @@ fn a_profile_has_each_location_and_mapping_once() {
     let (mappings, locations) = table.finish(&mut Names::default(), &mut spaces);
     assert_eq!(mappings.len(), 1);
     assert_eq!(mappings[0].file, program.to_str().unwrap());
-    let shape: Vec<_> = locations
-        .iter()
-        .map(|it| (it.address, it.mapping))
-        .collect();
-    assert_eq!(
-        shape,
-        [
-            (running.address, Some(0)),
-            (running.address + 1, Some(0)),
-            (8, None)
-        ]
-    );
-    assert_eq!(
-        described(&locations[0].lines),
-        [("inner", "program.c", 4), ("outer", "program.c", 7)]
-    );
+    let shape: Vec<_> = locations.iter().map(|it| (it.address, it.mapping)).collect();
+    assert_eq!(shape, [(running.address, Some(0)), (running.address + 1, Some(0)), (8, None)]);
+    assert_eq!(described(&locations[0].lines), [("inner", "program.c", 4), ("outer", "program.c", 7)]);
 }
 
 #[test]
@@ -174,15 +127,8 @@ fn symbols_are_not_kept_open() {
     let places = spaces.place(running.key, &[running.address]);
     let mut names = Names::default();
     assert_eq!(names.locations(&mut spaces, &places)[0].len(), 2);
-    let mapped = || {
-        std::fs::read_to_string("/proc/self/maps")
-            .unwrap()
-            .contains(program.to_str().unwrap())
-    };
-    assert!(
-        !mapped(),
-        "the symbolizer's own mapping of the file is gone"
-    );
+    let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains(program.to_str().unwrap());
+    assert!(!mapped(), "the symbolizer's own mapping of the file is gone");
     spaces.forget(running.key);
     let kept = std::fs::read_dir("/proc/self/fd")
         .unwrap()

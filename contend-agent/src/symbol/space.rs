@@ -54,9 +54,7 @@ pub struct PlacedMapping {
 impl PlacedMapping {
     /// Offset in the file of an address in the mapping.
     pub fn offset_of(&self, address: u64) -> u64 {
-        address
-            .wrapping_sub(self.start)
-            .wrapping_add(self.file_offset)
+        address.wrapping_sub(self.start).wrapping_add(self.file_offset)
     }
 
     fn is(&self, entry: &Entry) -> bool {
@@ -71,11 +69,7 @@ impl PlacedMapping {
 }
 
 fn shown(entry: &Entry) -> String {
-    if entry.path.is_empty() {
-        ANONYMOUS.into()
-    } else {
-        String::from_utf8_lossy(&entry.path).into_owned()
-    }
+    if entry.path.is_empty() { ANONYMOUS.into() } else { String::from_utf8_lossy(&entry.path).into_owned() }
 }
 
 /// Most of everything that is kept: the memory that [`AddressSpaces`] takes is at most some 150
@@ -94,12 +88,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            processes: 16_384,
-            mappings: 262_144,
-            mappings_per_process: 8_192,
-            files: 512,
-        }
+        Self { processes: 16_384, mappings: 262_144, mappings_per_process: 8_192, files: 512 }
     }
 }
 
@@ -108,13 +97,9 @@ impl Bounds {
     /// the hard one. The other half is for the probes and the outputs.
     pub fn of_this_process() -> Self {
         let default = Self::default();
-        let files = raise_open_files().map_or(default.files, |limit| {
-            usize::try_from(limit / 2).unwrap_or(usize::MAX)
-        });
-        Self {
-            files: files.min(65_536),
-            ..default
-        }
+        let files = raise_open_files()
+            .map_or(default.files, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
+        Self { files: files.min(65_536), ..default }
     }
 }
 
@@ -185,15 +170,8 @@ impl AddressSpaces {
     }
 
     fn place_at(&mut self, process: ProcessKey, addresses: &[u64], now: Instant) -> Vec<Place> {
-        let known = |spaces: &Self| {
-            addresses
-                .iter()
-                .all(|&address| spaces.find(process, address).is_some())
-        };
-        let seen = self
-            .spaces
-            .get(&process)
-            .is_some_and(|space| space.read_at.is_some());
+        let known = |spaces: &Self| addresses.iter().all(|&address| spaces.find(process, address).is_some());
+        let seen = self.spaces.get(&process).is_some_and(|space| space.read_at.is_some());
         if !seen || !known(self) {
             self.read(process, now);
         }
@@ -259,8 +237,8 @@ impl AddressSpaces {
 
     fn find(&self, process: ProcessKey, address: u64) -> Option<MappingId> {
         let current = &self.spaces.get(&process)?.current;
-        let behind = current
-            .partition_point(|id| self.mappings.get(id).is_some_and(|it| it.start <= address));
+        let behind =
+            current.partition_point(|id| self.mappings.get(id).is_some_and(|it| it.start <= address));
         let id = *current.get(behind.checked_sub(1)?)?;
         (address < self.mappings.get(&id)?.limit).then_some(id)
     }
@@ -271,10 +249,7 @@ impl AddressSpaces {
             return;
         }
         let space = self.spaces.entry(process).or_default();
-        if space
-            .read_at
-            .is_some_and(|at| now.saturating_duration_since(at) < READ_INTERVAL)
-        {
+        if space.read_at.is_some_and(|at| now.saturating_duration_since(at) < READ_INTERVAL) {
             return;
         }
         space.read_at = Some(now);
@@ -289,11 +264,8 @@ impl AddressSpaces {
     /// addresses may yet come in.
     fn merge(&mut self, process: ProcessKey, directory: &ProcessDirectory, maps: Maps) {
         self.counters.mappings_refused += u64::from(maps.cut);
-        let old = self
-            .spaces
-            .get_mut(&process)
-            .map(|space| std::mem::take(&mut space.current))
-            .unwrap_or_default();
+        let old =
+            self.spaces.get_mut(&process).map(|space| std::mem::take(&mut space.current)).unwrap_or_default();
         let (mut current, mut retired) = (Vec::new(), Vec::new());
         let mut entries = maps.entries;
         let mut known = vec![false; entries.len()];
@@ -313,12 +285,8 @@ impl AddressSpaces {
         }
         let mut known = known.into_iter();
         entries.retain(|_| known.next() != Some(true));
-        let kept = current.len()
-            + retired.len()
-            + self
-                .spaces
-                .get(&process)
-                .map_or(0, |space| space.retired.len());
+        let kept =
+            current.len() + retired.len() + self.spaces.get(&process).map_or(0, |space| space.retired.len());
         let room = self.bounds.mappings_per_process.saturating_sub(kept);
         if entries.len() > room {
             self.counters.mappings_refused += 1;
@@ -382,15 +350,8 @@ fn read_maps(process: ProcessKey, most: usize) -> io::Result<(ProcessDirectory, 
         return Ok((directory, maps));
     }
     // The first thread has ended and the process goes on: its other threads show the mappings.
-    for thread in std::fs::read_dir(directory.path("task"))?
-        .take(MOST_THREADS_TRIED)
-        .flatten()
-    {
-        let Some(tid) = thread
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+    for thread in std::fs::read_dir(directory.path("task"))?.take(MOST_THREADS_TRIED).flatten() {
+        let Some(tid) = thread.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let Ok(other) = ProcessDirectory::open(tid) else {
@@ -410,10 +371,7 @@ fn read_maps(process: ProcessKey, most: usize) -> io::Result<(ProcessDirectory, 
 }
 
 fn read_from(directory: &ProcessDirectory, most: usize) -> io::Result<Maps> {
-    maps::read(
-        BufReader::with_capacity(64 * 1024, File::open(directory.path("maps"))?),
-        most,
-    )
+    maps::read(BufReader::with_capacity(64 * 1024, File::open(directory.path("maps"))?), most)
 }
 
 #[cfg(test)]

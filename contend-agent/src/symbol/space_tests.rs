@@ -15,10 +15,7 @@ fn a_place_has_the_mapping_of_its_file_and_the_linkers_build_id() {
     let running = Running::start(&program);
     let mut spaces = spaces();
     let places = spaces.place(running.key, &[running.address, 8]);
-    assert_eq!(
-        (places[0].address, places[1].address, places[1].mapping),
-        (running.address, 8, None)
-    );
+    assert_eq!((places[0].address, places[1].address, places[1].mapping), (running.address, 8, None));
     let mapping = spaces.mapping(places[0].mapping.unwrap()).unwrap().clone();
     assert!((mapping.start..mapping.limit).contains(&running.address));
     assert_eq!(*mapping.path, *program.to_str().unwrap());
@@ -37,10 +34,7 @@ fn an_ended_process_keeps_its_places_and_forgetting_closes_its_files() {
     running.end();
     std::fs::remove_file(&program).unwrap();
     let place = spaces.place(running.key, &[running.address])[0];
-    assert_eq!(
-        *spaces.mapping(place.mapping.unwrap()).unwrap().path,
-        *program.to_str().unwrap()
-    );
+    assert_eq!(*spaces.mapping(place.mapping.unwrap()).unwrap().path, *program.to_str().unwrap());
     spaces.forget(running.key);
     assert_eq!((spaces.open_files(), spaces.mappings.len()), (0, 0));
     assert!(spaces.mapping(place.mapping.unwrap()).is_none());
@@ -54,23 +48,14 @@ fn a_file_deleted_before_it_was_seen_is_still_opened() {
     std::fs::remove_file(&program).unwrap();
     let mut spaces = spaces();
     let place = spaces.place(running.key, &[running.address])[0];
-    assert!(
-        spaces
-            .mapping(place.mapping.unwrap())
-            .unwrap()
-            .file
-            .is_some()
-    );
+    assert!(spaces.mapping(place.mapping.unwrap()).unwrap().file.is_some());
 }
 
 #[test]
 fn a_later_process_with_the_same_id_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let running = Running::start(&c(directory.path(), &[]));
-    let earlier = ProcessKey {
-        start_ticks: running.key.start_ticks.wrapping_sub(1),
-        ..running.key
-    };
+    let earlier = ProcessKey { start_ticks: running.key.start_ticks.wrapping_sub(1), ..running.key };
     let mut spaces = spaces();
     assert_eq!(spaces.place(earlier, &[running.address])[0].mapping, None);
     assert_eq!((spaces.counters().unreadable, spaces.open_files()), (1, 0));
@@ -97,10 +82,7 @@ fn reading_again_keeps_ids() {
     let (mappings, files) = (spaces.mappings.len(), spaces.open_files());
     let second = spaces.place_at(running.key, &[running.address, 8], start + READ_INTERVAL);
     assert_eq!((spaces.counters().reads, first[0]), (2, second[0]));
-    assert_eq!(
-        (spaces.mappings.len(), spaces.open_files()),
-        (mappings, files)
-    );
+    assert_eq!((spaces.mappings.len(), spaces.open_files()), (mappings, files));
 }
 
 #[test]
@@ -111,22 +93,14 @@ fn two_processes_share_a_file() {
     let mut spaces = spaces();
     let file = |spaces: &mut AddressSpaces, running: &Running| {
         let place = spaces.place(running.key, &[running.address])[0];
-        spaces
-            .mapping(place.mapping.unwrap())
-            .unwrap()
-            .file
-            .unwrap()
+        spaces.mapping(place.mapping.unwrap()).unwrap().file.unwrap()
     };
     let first = file(&mut spaces, &one);
     let open = spaces.open_files();
     assert_eq!(file(&mut spaces, &two), first);
     assert_eq!(spaces.open_files(), open);
     spaces.forget(one.key);
-    assert_eq!(
-        spaces.open_files(),
-        open,
-        "the other process still has them"
-    );
+    assert_eq!(spaces.open_files(), open, "the other process still has them");
 }
 
 #[test]
@@ -148,24 +122,13 @@ fn bounds_hold_and_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let program = c(directory.path(), &[]);
     let (one, two) = (Running::start(&program), Running::start(&program));
-    let mut spaces = AddressSpaces::new(Bounds {
-        processes: 1,
-        files: 1,
-        mappings: 2,
-        mappings_per_process: 2,
-    });
+    let mut spaces =
+        AddressSpaces::new(Bounds { processes: 1, files: 1, mappings: 2, mappings_per_process: 2 });
     let place = spaces.place(one.key, &[one.address])[0];
     assert!(place.mapping.is_some(), "the program is mapped first");
     assert_eq!(spaces.place(two.key, &[two.address])[0].mapping, None);
     let counters = spaces.counters();
-    assert_eq!(
-        (
-            counters.processes_refused,
-            counters.files_refused,
-            spaces.open_files()
-        ),
-        (1, 1, 1)
-    );
+    assert_eq!((counters.processes_refused, counters.files_refused, spaces.open_files()), (1, 1, 1));
     assert!(counters.mappings_refused >= 1);
     assert_eq!(spaces.mappings.len(), 2);
 }
@@ -180,37 +143,15 @@ fn a_process_whose_first_thread_has_ended_is_read_through_another() {
     std::fs::write(&source, text).unwrap();
     let program = directory.path().join("a");
     let mut compiler = std::process::Command::new("cc");
-    assert!(
-        compiler
-            .arg("-pthread")
-            .arg("-o")
-            .args([&program, &source])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let mut child = std::process::Command::new(&program)
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    while ProcessDirectory::open(child.id())
-        .unwrap()
-        .stat()
-        .unwrap()
-        .state
-        != b'Z'
-    {
+    assert!(compiler.arg("-pthread").arg("-o").args([&program, &source]).status().unwrap().success());
+    let mut child = std::process::Command::new(&program).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    while ProcessDirectory::open(child.id()).unwrap().stat().unwrap().state != b'Z' {
         std::thread::yield_now();
     }
     let key = crate::target::resolve(child.id().into()).unwrap().key;
     let mut spaces = spaces();
     spaces.observe(key);
-    assert!(
-        spaces
-            .mappings
-            .values()
-            .any(|mapping| *mapping.path == *program.to_str().unwrap())
-    );
+    assert!(spaces.mappings.values().any(|mapping| *mapping.path == *program.to_str().unwrap()));
     drop(child.stdin.take());
     child.wait().unwrap();
 }

@@ -50,34 +50,18 @@ fn main() {
 
 /// Compiles the C program in `directory`.
 pub(super) fn c(directory: &Path, flags: &[&str]) -> PathBuf {
-    compile(
-        directory,
-        "program.c",
-        C,
-        Command::new("cc").args(["-O2"]).args(flags).arg("-o"),
-    )
+    compile(directory, "program.c", C, Command::new("cc").args(["-O2"]).args(flags).arg("-o"))
 }
 
 /// Compiles the Rust program in `directory`, with debug information.
 pub(super) fn rust(directory: &Path) -> PathBuf {
-    compile(
-        directory,
-        "program.rs",
-        RUST,
-        Command::new("rustc").args(["-O", "-g", "--edition=2021", "-o"]),
-    )
+    compile(directory, "program.rs", RUST, Command::new("rustc").args(["-O", "-g", "--edition=2021", "-o"]))
 }
 
 fn compile(directory: &Path, source: &str, text: &str, compiler: &mut Command) -> PathBuf {
     let (source, program) = (directory.join(source), directory.join("program"));
     std::fs::write(&source, text).unwrap();
-    assert!(
-        compiler
-            .args([&program, &source])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(compiler.args([&program, &source]).status().unwrap().success());
     program
 }
 
@@ -93,22 +77,12 @@ pub(super) struct Running {
 impl Running {
     /// Starts it and waits for its address.
     pub(super) fn start(program: &Path) -> Self {
-        let mut child = Command::new(program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = u64::from_str_radix(line.trim().trim_start_matches("0x"), 16).unwrap();
         let key = identify(child.id()).unwrap().key;
-        Self {
-            child,
-            key,
-            address,
-        }
+        Self { child, key, address }
     }
 
     /// Ends and reaps it.

@@ -18,11 +18,7 @@ pub struct Hold<'a> {
 
 /// Makes the child of `command` wait right before exec, as [`Hold`] says.
 pub fn hold_before_exec(command: &mut Command, hold: Hold<'_>) {
-    let (gate, opener, report) = (
-        hold.gate.as_raw_fd(),
-        hold.opener.as_raw_fd(),
-        hold.report.as_raw_fd(),
-    );
+    let (gate, opener, report) = (hold.gate.as_raw_fd(), hold.opener.as_raw_fd(), hold.report.as_raw_fd());
     // SAFETY: the closure runs in the forked child, where only async-signal-safe calls are allowed:
     // it makes system calls, and neither allocates nor locks.
     unsafe {

@@ -1,5 +1,8 @@
 //! All unsafe code and raw system calls, behind safe functions.
 
+pub mod bpf;
+pub mod clock;
 pub mod hold;
 pub mod limits;
 pub mod pidfd;
+pub mod signal;

@@ -44,10 +44,7 @@ impl StoppedCommand {
         let (program, arguments) = argv.split_first().ok_or(TargetError::NoCommand)?;
         let path = find_program(program)?;
         let name = program.to_string_lossy().into_owned();
-        let start = |source| TargetError::Start {
-            command: name.clone(),
-            source,
-        };
+        let start = |source| TargetError::Start { command: name.clone(), source };
         let mut command = Command::new(&path);
         std::os::unix::process::CommandExt::arg0(&mut command, program);
         command.args(arguments);
@@ -57,13 +54,7 @@ impl StoppedCommand {
         let mut stopped = Self {
             opener: Some(opener),
             spawning: Some(spawning),
-            identity: ProcessIdentity {
-                key: ProcessKey {
-                    tgid: pid,
-                    start_ticks: 0,
-                },
-                comm: comm_of(&path),
-            },
+            identity: ProcessIdentity { key: ProcessKey { tgid: pid, start_ticks: 0 }, comm: comm_of(&path) },
             program: name.clone(),
         };
         stopped.identity.key = identify(pid)?.key;
@@ -145,15 +136,10 @@ impl RunningCommand {
 fn fork_held(mut command: Command) -> io::Result<(File, JoinHandle<io::Result<Child>>, u32)> {
     let (gate, opener) = pipe2(OFlag::O_CLOEXEC)?;
     let (reported, report) = pipe2(OFlag::O_CLOEXEC)?;
-    let hold = Hold {
-        gate: gate.as_fd(),
-        opener: opener.as_fd(),
-        report: report.as_fd(),
-    };
+    let hold = Hold { gate: gate.as_fd(), opener: opener.as_fd(), report: report.as_fd() };
     hold_before_exec(&mut command, hold);
-    let spawning = std::thread::Builder::new()
-        .name("spawn".into())
-        .spawn(move || spawn(command, gate, report))?;
+    let spawning =
+        std::thread::Builder::new().name("spawn".into()).spawn(move || spawn(command, gate, report))?;
     let mut pid = [0; 4];
     match File::from(reported).read_exact(&mut pid) {
         Ok(()) => Ok((File::from(opener), spawning, u32::from_ne_bytes(pid))),
@@ -193,11 +179,7 @@ fn find_program_in(program: &OsStr, path: &OsStr) -> Result<PathBuf, TargetError
             return Ok(candidate);
         }
     }
-    Err(if found {
-        TargetError::CommandNotExecutable(name())
-    } else {
-        TargetError::CommandNotFound(name())
-    })
+    Err(if found { TargetError::CommandNotExecutable(name()) } else { TargetError::CommandNotFound(name()) })
 }
 
 fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
@@ -205,15 +187,9 @@ fn candidates(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
         return vec![program.into()];
     }
     let directory = |directory: PathBuf| {
-        if directory.as_os_str().is_empty() {
-            ".".into()
-        } else {
-            directory
-        }
+        if directory.as_os_str().is_empty() { ".".into() } else { directory }
     };
-    std::env::split_paths(path)
-        .map(|entry| directory(entry).join(program))
-        .collect()
+    std::env::split_paths(path).map(|entry| directory(entry).join(program)).collect()
 }
 
 /// The name that the kernel gives to a process that executes `path`.
@@ -225,10 +201,7 @@ fn comm_of(path: &Path) -> String {
 fn explain(program: &str, source: io::Error) -> TargetError {
     match source.raw_os_error() {
         Some(libc::EACCES | libc::EPERM) => TargetError::CommandNotExecutable(program.into()),
-        _ => TargetError::Start {
-            command: program.into(),
-            source,
-        },
+        _ => TargetError::Start { command: program.into(), source },
     }
 }
 
@@ -240,10 +213,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     }
 
     fn argv(words: &[&str]) -> Vec<OsString> {
@@ -292,11 +262,8 @@ mod tests {
     #[test]
     #[ignore = "started by another test"]
     fn agent_that_never_releases() {
-        let stopped = StoppedCommand::spawn(&argv(&[
-            "touch",
-            &std::env::var("CONTEND_TEST_MARK").unwrap(),
-        ]))
-        .unwrap();
+        let stopped =
+            StoppedCommand::spawn(&argv(&["touch", &std::env::var("CONTEND_TEST_MARK").unwrap()])).unwrap();
         println!("held {}", stopped.pid());
         std::thread::park();
         drop(stopped);
@@ -319,9 +286,7 @@ mod tests {
             .unwrap();
         let output = std::io::BufReader::new(agent.stdout.take().unwrap());
         let mut lines = std::io::BufRead::lines(output).map_while(Result::ok);
-        let pid = lines
-            .find_map(|line| line.split_once("held ")?.1.parse::<u32>().ok())
-            .unwrap();
+        let pid = lines.find_map(|line| line.split_once("held ")?.1.parse::<u32>().ok()).unwrap();
         let held = ProcessDirectory::open(pid).unwrap();
         assert!(!held.stat().unwrap().ended());
         agent.kill().unwrap();
@@ -350,26 +315,14 @@ mod tests {
         let refused = |words: &[&str]| StoppedCommand::spawn(&argv(words)).unwrap_err();
         assert!(matches!(refused(&[]), TargetError::NoCommand));
         assert!(matches!(refused(&[""]), TargetError::NoCommand));
-        assert!(matches!(
-            refused(&["no-such-command-anywhere"]),
-            TargetError::CommandNotFound(_)
-        ));
-        assert!(matches!(
-            refused(&["/no/such/file", "x"]),
-            TargetError::CommandNotFound(_)
-        ));
-        assert!(matches!(
-            refused(&[file.to_str().unwrap()]),
-            TargetError::CommandNotExecutable(_)
-        ));
+        assert!(matches!(refused(&["no-such-command-anywhere"]), TargetError::CommandNotFound(_)));
+        assert!(matches!(refused(&["/no/such/file", "x"]), TargetError::CommandNotFound(_)));
+        assert!(matches!(refused(&[file.to_str().unwrap()]), TargetError::CommandNotExecutable(_)));
         assert!(matches!(
             refused(&[directory.path().to_str().unwrap()]),
             TargetError::CommandNotExecutable(_)
         ));
-        for error in [
-            refused(&["no-such-command-anywhere"]),
-            refused(&[file.to_str().unwrap()]),
-        ] {
+        for error in [refused(&["no-such-command-anywhere"]), refused(&[file.to_str().unwrap()])] {
             assert!(error.to_string().starts_with("cannot start `"), "{error}");
         }
     }
@@ -397,14 +350,10 @@ mod tests {
         for (folder, mode) in [(&plain, 0o644), (&runnable, 0o755)] {
             std::fs::create_dir(folder).unwrap();
             std::fs::write(folder.join("tool"), "").unwrap();
-            std::fs::set_permissions(folder.join("tool"), std::fs::Permissions::from_mode(mode))
-                .unwrap();
+            std::fs::set_permissions(folder.join("tool"), std::fs::Permissions::from_mode(mode)).unwrap();
         }
         let path = std::env::join_paths([&plain, &runnable]).unwrap();
-        assert_eq!(
-            find_program_in("tool".as_ref(), &path).unwrap(),
-            runnable.join("tool")
-        );
+        assert_eq!(find_program_in("tool".as_ref(), &path).unwrap(), runnable.join("tool"));
         let refused = find_program_in("tool".as_ref(), plain.as_os_str());
         assert!(matches!(refused, Err(TargetError::CommandNotExecutable(_))));
     }
@@ -412,9 +361,6 @@ mod tests {
     #[test]
     fn names_are_cut_as_the_kernel_cuts_them() {
         assert_eq!(comm_of(Path::new("/usr/bin/sleep")), "sleep");
-        assert_eq!(
-            comm_of(Path::new("a-name-of-more-than-15-bytes")),
-            "a-name-of-more-"
-        );
+        assert_eq!(comm_of(Path::new("a-name-of-more-than-15-bytes")), "a-name-of-more-");
     }
 }

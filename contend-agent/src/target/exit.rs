@@ -36,8 +36,7 @@ impl ExitWatch {
         if identify(pid)?.key != process {
             return Err(TargetError::NoSuchProcess(pid.into()));
         }
-        let descriptor =
-            await_readable(descriptor).map_err(|source| TargetError::Watch { pid, source })?;
+        let descriptor = await_readable(descriptor).map_err(|source| TargetError::Watch { pid, source })?;
         Ok(Self { descriptor })
     }
 
@@ -59,10 +58,7 @@ mod tests {
     use tokio::time::timeout;
 
     fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     }
 
     #[test]
@@ -70,12 +66,7 @@ mod tests {
         runtime().block_on(async {
             let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
             let watch = ExitWatch::new(identify(child.id()).unwrap().key).unwrap();
-            assert!(
-                timeout(Duration::from_millis(20), watch.ended())
-                    .await
-                    .is_err(),
-                "still running"
-            );
+            assert!(timeout(Duration::from_millis(20), watch.ended()).await.is_err(), "still running");
             drop(child.stdin.take());
             watch.ended().await;
             watch.ended().await;
@@ -89,20 +80,11 @@ mod tests {
         runtime().block_on(async {
             let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
             let key = identify(child.id()).unwrap().key;
-            let earlier = ProcessKey {
-                start_ticks: key.start_ticks.wrapping_sub(1),
-                ..key
-            };
-            assert!(matches!(
-                ExitWatch::new(earlier),
-                Err(TargetError::NoSuchProcess(_))
-            ));
+            let earlier = ProcessKey { start_ticks: key.start_ticks.wrapping_sub(1), ..key };
+            assert!(matches!(ExitWatch::new(earlier), Err(TargetError::NoSuchProcess(_))));
             drop(child.stdin.take());
             child.wait().unwrap();
-            assert!(matches!(
-                ExitWatch::new(key),
-                Err(TargetError::NoSuchProcess(_))
-            ));
+            assert!(matches!(ExitWatch::new(key), Err(TargetError::NoSuchProcess(_))));
         });
     }
 }

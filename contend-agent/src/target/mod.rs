@@ -6,7 +6,7 @@ mod process;
 
 pub use command::{RunningCommand, StoppedCommand};
 pub use exit::ExitWatch;
-pub use process::{ProcessDirectory, Stat, identify, parse_stat, resolve};
+pub use process::{ProcessDirectory, Stat, identify, is_initial_pid_namespace, parse_stat, resolve};
 
 use std::io;
 
@@ -14,9 +14,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// Zero or negative.
-    #[error(
-        "cannot watch pid {0}: process ids start at 1; give a running process's id, as `ps` shows it"
-    )]
+    #[error("cannot watch pid {0}: process ids start at 1; give a running process's id, as `ps` shows it")]
     NotAPid(i64),
     /// Nothing has this id.
     #[error("cannot watch pid {0}: no such process; see `ps -e` for the processes that run")]
@@ -51,6 +49,11 @@ pub enum TargetError {
         /// The id to give.
         pid: u32,
     },
+    /// It ended before anything of it could be recorded.
+    #[error(
+        "cannot watch pid {0}: it ended while contend was attaching; give the id of a process that stays"
+    )]
+    EndedWhileAttaching(u32),
     /// Process ids mean something else here than in the kernel's records.
     #[error(
         "cannot watch pid {0}: the agent is not in the host's pid namespace; run it on the host, or its container \
@@ -79,9 +82,7 @@ pub enum TargetError {
     #[error("cannot start a command: none was given; write it behind `--`")]
     NoCommand,
     /// The program does not exist.
-    #[error(
-        "cannot start `{0}`: command not found; check its spelling and PATH, or give its full path"
-    )]
+    #[error("cannot start `{0}`: command not found; check its spelling and PATH, or give its full path")]
     CommandNotFound(String),
     /// The program exists and cannot be run.
     #[error(
@@ -89,9 +90,7 @@ pub enum TargetError {
     )]
     CommandNotExecutable(String),
     /// The system could not start the program.
-    #[error(
-        "cannot start `{command}`: {source}; check that the file and its interpreter run from a shell"
-    )]
+    #[error("cannot start `{command}`: {source}; check that the file and its interpreter run from a shell")]
     Start {
         /// The program.
         command: String,

@@ -55,10 +55,7 @@ pub fn parse_stat(text: &[u8]) -> Option<Stat> {
         state: *fields.first()?.as_bytes().first()?,
         flags: number(9)?,
         threads: number(20)?,
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the kernel side truncates the same way"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the kernel side truncates the same way")]
         start_ticks: number(22)? as u32,
     })
 }
@@ -147,9 +144,7 @@ impl ProcessDirectory {
 /// [`TargetError::NoSuchProcess`], or [`TargetError::Procfs`] when `/proc` cannot be read.
 pub fn identify(pid: u32) -> Result<ProcessIdentity, TargetError> {
     let directory = ProcessDirectory::open(pid).map_err(|error| explain(pid, "", error))?;
-    let stat = directory
-        .stat()
-        .map_err(|error| explain(pid, "stat", error))?;
+    let stat = directory.stat().map_err(|error| explain(pid, "stat", error))?;
     identity(&directory, &stat)
 }
 
@@ -165,29 +160,16 @@ pub fn resolve(pid: i64) -> Result<ProcessIdentity, TargetError> {
     in_initial_namespace(pid)?;
     let pid = u32::try_from(pid).map_err(|_| TargetError::NoSuchProcess(pid))?;
     let directory = ProcessDirectory::open(pid).map_err(|error| explain(pid, "", error))?;
-    let stat = directory
-        .stat()
-        .map_err(|error| explain(pid, "stat", error))?;
+    let stat = directory.stat().map_err(|error| explain(pid, "stat", error))?;
     if stat.flags & KERNEL_THREAD != 0 {
-        return Err(TargetError::KernelThread {
-            pid,
-            comm: stat.comm,
-        });
+        return Err(TargetError::KernelThread { pid, comm: stat.comm });
     }
-    let tgid = directory
-        .tgid()
-        .map_err(|error| explain(pid, "status", error))?;
+    let tgid = directory.tgid().map_err(|error| explain(pid, "status", error))?;
     if tgid != pid {
-        return Err(TargetError::Thread {
-            tid: pid,
-            pid: tgid,
-        });
+        return Err(TargetError::Thread { tid: pid, pid: tgid });
     }
     if stat.ended() {
-        return Err(TargetError::Ended {
-            pid,
-            comm: stat.comm,
-        });
+        return Err(TargetError::Ended { pid, comm: stat.comm });
     }
     identity(&directory, &stat)
 }
@@ -195,22 +177,20 @@ pub fn resolve(pid: i64) -> Result<ProcessIdentity, TargetError> {
 fn identity(directory: &ProcessDirectory, stat: &Stat) -> Result<ProcessIdentity, TargetError> {
     let pid = directory.pid();
     Ok(ProcessIdentity {
-        key: ProcessKey {
-            tgid: pid,
-            start_ticks: stat.start_ticks,
-        },
-        comm: directory
-            .comm()
-            .map_err(|error| explain(pid, "comm", error))?,
+        key: ProcessKey { tgid: pid, start_ticks: stat.start_ticks },
+        comm: directory.comm().map_err(|error| explain(pid, "comm", error))?,
     })
+}
+
+/// Whether process ids mean the same here as in the kernel's records.
+pub fn is_initial_pid_namespace() -> bool {
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| is_initial_namespace(&link.to_string_lossy()))
 }
 
 fn in_initial_namespace(pid: i64) -> Result<(), TargetError> {
     let path = "/proc/self/ns/pid";
-    let namespace = std::fs::read_link(path).map_err(|source| TargetError::Procfs {
-        path: path.into(),
-        source,
-    })?;
+    let namespace =
+        std::fs::read_link(path).map_err(|source| TargetError::Procfs { path: path.into(), source })?;
     if is_initial_namespace(&namespace.to_string_lossy()) {
         Ok(())
     } else {
@@ -225,10 +205,7 @@ fn is_initial_namespace(link: &str) -> bool {
 fn explain(pid: u32, name: &str, source: io::Error) -> TargetError {
     match source.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => TargetError::NoSuchProcess(pid.into()),
-        _ => TargetError::Procfs {
-            path: format!("/proc/{pid}/{name}"),
-            source,
-        },
+        _ => TargetError::Procfs { path: format!("/proc/{pid}/{name}"), source },
     }
 }
 
@@ -242,36 +219,19 @@ mod tests {
 
     #[test]
     fn names_with_spaces_and_parentheses() {
-        for name in [
-            "sleep",
-            "a) R 1 2 (b",
-            "((()",
-            "",
-            "tmux: server",
-            "x\n) Z 0",
-        ] {
+        for name in ["sleep", "a) R 1 2 (b", "((()", "", "tmux: server", "x\n) Z 0"] {
             let stat = parse_stat(format!("17 ({name}) S {TAIL}\n").as_bytes()).unwrap();
-            let expected = Stat {
-                comm: name.into(),
-                state: b'S',
-                flags: 4_194_560,
-                threads: 7,
-                start_ticks: 123_456,
-            };
+            let expected =
+                Stat { comm: name.into(), state: b'S', flags: 4_194_560, threads: 7, start_ticks: 123_456 };
             assert_eq!(stat, expected);
         }
     }
 
     #[test]
     fn malformed_stat_is_refused() {
-        for text in [
-            "",
-            "17",
-            "17 (a",
-            ")(",
-            "17 (a) S 1 2",
-            "17 (a) S 1 1 1 0 -1 x 1 2 3 4 5 6 7 8 20 0 7 0 12",
-        ] {
+        for text in
+            ["", "17", "17 (a", ")(", "17 (a) S 1 2", "17 (a) S 1 1 1 0 -1 x 1 2 3 4 5 6 7 8 20 0 7 0 12"]
+        {
             assert_eq!(parse_stat(text.as_bytes()), None, "{text}");
         }
     }
@@ -286,9 +246,7 @@ mod tests {
     fn a_process_without_its_first_thread_has_not_ended() {
         let stat = |state: char, threads: u32| {
             let tail = TAIL.replace(" 7 0 123456", &format!(" {threads} 0 123456"));
-            parse_stat(format!("1 (a) {state} {tail}").as_bytes())
-                .unwrap()
-                .ended()
+            parse_stat(format!("1 (a) {state} {tail}").as_bytes()).unwrap().ended()
         };
         assert!(stat('Z', 1));
         assert!(stat('X', 1));
@@ -313,25 +271,11 @@ mod tests {
         let message = |pid: i64| resolve(pid).unwrap_err().to_string();
         assert!(matches!(resolve(0), Err(TargetError::NotAPid(0))));
         assert!(matches!(resolve(-3), Err(TargetError::NotAPid(-3))));
-        assert!(matches!(
-            resolve(4_194_305),
-            Err(TargetError::NoSuchProcess(4_194_305))
-        ));
-        assert!(matches!(
-            resolve(i64::MAX),
-            Err(TargetError::NoSuchProcess(i64::MAX))
-        ));
-        assert!(
-            matches!(resolve(2), Err(TargetError::KernelThread { pid: 2, .. })),
-            "{}",
-            message(2)
-        );
+        assert!(matches!(resolve(4_194_305), Err(TargetError::NoSuchProcess(4_194_305))));
+        assert!(matches!(resolve(i64::MAX), Err(TargetError::NoSuchProcess(i64::MAX))));
+        assert!(matches!(resolve(2), Err(TargetError::KernelThread { pid: 2, .. })), "{}", message(2));
         for pid in [0, -3, 4_194_305, 2] {
-            assert!(
-                message(pid).starts_with("cannot watch pid"),
-                "{}",
-                message(pid)
-            );
+            assert!(message(pid).starts_with("cannot watch pid"), "{}", message(pid));
             assert!(!message(pid).contains('\n'));
         }
     }
@@ -343,16 +287,10 @@ mod tests {
         while !identify_state(pid).ended() {
             std::thread::yield_now();
         }
-        assert!(matches!(
-            resolve(pid.into()),
-            Err(TargetError::Ended { .. })
-        ));
+        assert!(matches!(resolve(pid.into()), Err(TargetError::Ended { .. })));
         assert_eq!(identify(pid).unwrap().key.tgid, pid);
         child.wait().unwrap();
-        assert!(matches!(
-            resolve(pid.into()),
-            Err(TargetError::NoSuchProcess(_))
-        ));
+        assert!(matches!(resolve(pid.into()), Err(TargetError::NoSuchProcess(_))));
     }
 
     fn identify_state(pid: u32) -> Stat {
@@ -369,15 +307,8 @@ mod tests {
         });
         let tid = receiver.recv().unwrap();
         let error = resolve(tid.into()).unwrap_err();
-        assert!(
-            matches!(error, TargetError::Thread { pid, .. } if pid == std::process::id()),
-            "{error}"
-        );
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("--pid {}", std::process::id()))
-        );
+        assert!(matches!(error, TargetError::Thread { pid, .. } if pid == std::process::id()), "{error}");
+        assert!(error.to_string().contains(&format!("--pid {}", std::process::id())));
         drop(stop);
         thread.join().unwrap();
     }
@@ -386,14 +317,8 @@ mod tests {
     fn a_reused_id_is_another_process() {
         let own = identify(std::process::id()).unwrap().key;
         assert!(ProcessDirectory::of(own).is_ok());
-        let earlier = ProcessKey {
-            start_ticks: own.start_ticks.wrapping_sub(1),
-            ..own
-        };
-        assert_eq!(
-            ProcessDirectory::of(earlier).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        let earlier = ProcessKey { start_ticks: own.start_ticks.wrapping_sub(1), ..own };
+        assert_eq!(ProcessDirectory::of(earlier).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -401,9 +326,6 @@ mod tests {
         assert!(is_initial_namespace("pid:[4026531836]"));
         assert!(!is_initial_namespace("pid:[4026532201]"));
         let message = TargetError::ForeignNamespace(7).to_string();
-        assert!(
-            message.contains("--pid=host") && !message.contains('\n'),
-            "{message}"
-        );
+        assert!(message.contains("--pid=host") && !message.contains('\n'), "{message}");
     }
 }
