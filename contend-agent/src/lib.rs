@@ -9,6 +9,7 @@ pub mod event;
 pub mod output;
 pub mod probe;
 pub mod profile;
+pub mod rules;
 pub mod symbol;
 pub mod sys;
 pub mod target;

@@ -23,7 +23,7 @@ impl Finding {
 }
 
 /// Checks, prints, and tells whether the agent can record here.
-pub fn run() -> ExitCode {
+pub(super) fn run() -> ExitCode {
     let mut findings = vec![kernel(), types()];
     findings.extend([Capability::Bpf, Capability::Perfmon, Capability::SysPtrace].map(capability));
     findings.push(namespace());

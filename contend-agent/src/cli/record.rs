@@ -20,7 +20,7 @@ use crate::target::{self, ExitWatch, StoppedCommand, TargetError};
 /// # Errors
 ///
 /// When a target cannot be watched, the kernel refuses, or a profile cannot be written.
-pub fn run(arguments: &RecordArguments) -> anyhow::Result<()> {
+pub(super) fn run(arguments: &RecordArguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -18,6 +18,7 @@ use crate::probe::{LockLeftover, Logger, Maps, Probes};
 use crate::profile::model::ProcessIdentity;
 use crate::symbol::{AddressSpaces, Bounds};
 use crate::sys::clock::monotonic_now;
+use crate::sys::readiness::await_readable;
 use crate::target;
 
 /// How often the samples are taken out of the kernel, and the progress is shown.
@@ -28,7 +29,7 @@ const RETIRE_EVERY: u64 = 10;
 const QUIESCENCE: Duration = Duration::from_millis(20);
 
 /// A recording under way.
-pub struct Recorder {
+pub(super) struct Recorder {
     probes: Probes,
     events: AsyncFd<RingBuf<MapData>>,
     logger: Option<AsyncFd<Logger>>,
@@ -44,7 +45,7 @@ pub struct Recorder {
 }
 
 /// A recording that is over.
-pub struct Recording {
+pub(super) struct Recording {
     /// What was recorded.
     pub aggregate: Aggregate,
     /// Where the stacks' places are; of ended processes as well, until their profiles are written.
@@ -69,7 +70,7 @@ impl Recorder {
     /// # Errors
     ///
     /// When the kernel's file descriptors cannot be watched.
-    pub fn new(
+    pub(super) fn new(
         mut probes: Probes,
         events: RingBuf<MapData>,
         targets: &[ProcessIdentity],
@@ -87,7 +88,7 @@ impl Recorder {
         }
         Ok(Self {
             probes,
-            events: AsyncFd::new(events).context("cannot watch the ring buffer")?,
+            events: await_readable(events).context("cannot watch the ring buffer")?,
             logger,
             aggregate,
             spaces,
@@ -105,7 +106,7 @@ impl Recorder {
     /// # Errors
     ///
     /// When the maps cannot be read.
-    pub async fn run(&mut self, stop: &mut StopConditions) -> anyhow::Result<Stopped> {
+    pub(super) async fn run(&mut self, stop: &mut StopConditions) -> anyhow::Result<Stopped> {
         let mut turn = tokio::time::interval_at(tokio::time::Instant::now() + TURN, TURN);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -166,7 +167,7 @@ impl Recorder {
     /// # Errors
     ///
     /// When the maps cannot be read.
-    pub async fn finish(mut self, stopped: Stopped) -> anyhow::Result<Recording> {
+    pub(super) async fn finish(mut self, stopped: Stopped) -> anyhow::Result<Recording> {
         self.progress.clear();
         let mut maps: Maps = self.probes.detach();
         let duration = self.clock.elapsed();

@@ -30,7 +30,7 @@ struct Written {
 /// # Errors
 ///
 /// When a file cannot be written.
-pub fn write(
+pub(super) fn write(
     arguments: &RecordArguments,
     targets: &[ProcessIdentity],
     mut recording: Recording,

@@ -12,7 +12,7 @@ use crate::target::{ExitWatch, RunningCommand, StoppedCommand, TargetError};
 
 /// Why the recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub(super) enum Stopped {
     /// Its time was over.
     Duration,
     /// Ctrl-C or SIGTERM.
@@ -24,7 +24,7 @@ pub enum Stopped {
 }
 
 /// All that may end a recording.
-pub struct StopConditions {
+pub(super) struct StopConditions {
     interrupt: Signal,
     terminate: Signal,
     deadline: Option<Instant>,
@@ -39,7 +39,7 @@ impl StopConditions {
     /// # Errors
     ///
     /// When signals cannot be caught.
-    pub fn new(targets: Vec<ExitWatch>, command: Option<StoppedCommand>) -> io::Result<Self> {
+    pub(super) fn new(targets: Vec<ExitWatch>, command: Option<StoppedCommand>) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -55,7 +55,7 @@ impl StopConditions {
     /// # Errors
     ///
     /// When the command cannot be started.
-    pub fn start(&mut self, duration: Option<Duration>) -> Result<(), TargetError> {
+    pub(super) fn start(&mut self, duration: Option<Duration>) -> Result<(), TargetError> {
         self.deadline = duration.map(|duration| Instant::now() + duration);
         self.command = self.stopped.take().map(StoppedCommand::release).transpose()?;
         Ok(())
@@ -66,7 +66,7 @@ impl StopConditions {
     /// # Errors
     ///
     /// When the command cannot be waited for.
-    pub async fn stopped(&mut self) -> io::Result<Stopped> {
+    pub(super) async fn stopped(&mut self) -> io::Result<Stopped> {
         let Self { interrupt, terminate, deadline, targets, stopped: _, command } = self;
         tokio::select! {
             biased;

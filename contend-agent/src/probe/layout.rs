@@ -7,7 +7,7 @@ use contend_ebpf::layout::{ABSENT, Layout, Registers};
 use thiserror::Error;
 
 /// Where the kernel shows its types.
-pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Why the kernel's layout could not be found out.
 #[derive(Debug, Error)]

@@ -8,12 +8,12 @@ use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use contend_ebpf::record::Settings;
 use thiserror::Error;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::layout::{LayoutError, kernel_layout};
 use super::maps::Maps;
 use super::privilege::Privileges;
+use crate::sys::readiness::await_readable;
 
 /// Kernel-side messages on their way to the agent's log.
 pub type Logger = EbpfLogger<&'static dyn log::Log>;
@@ -169,7 +169,7 @@ impl Probes {
     /// When the object has no room for messages, or the descriptor cannot be watched.
     pub fn logger(&mut self) -> io::Result<AsyncFd<Logger>> {
         let logger = EbpfLogger::init(&mut self.ebpf).map_err(io::Error::other)?;
-        AsyncFd::with_interest(logger, Interest::READABLE)
+        await_readable(logger)
     }
 }
 

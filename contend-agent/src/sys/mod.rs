@@ -5,4 +5,5 @@ pub mod clock;
 pub mod hold;
 pub mod limits;
 pub mod pidfd;
+pub mod readiness;
 pub mod signal;

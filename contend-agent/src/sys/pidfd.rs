@@ -3,9 +3,6 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
 /// A descriptor of process `pid` that is readable from the moment when its last thread has ended.
 ///
 /// # Errors
@@ -23,19 +20,4 @@ pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     let descriptor = RawFd::try_from(result).map_err(io::Error::other)?;
     // SAFETY: the kernel has just made this descriptor for us, and no one else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
-/// Makes the readability of a descriptor awaitable.
-///
-/// # Errors
-///
-/// Those of `epoll_ctl`.
-///
-/// # Panics
-///
-/// Outside a tokio runtime with I/O enabled.
-pub fn await_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an owned descriptor is open, and stays the same one, for as long as its owner lives,
-    // which is inside the `AsyncFd`.
-    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
 }

@@ -6,7 +6,8 @@ use contend_ebpf::record::ProcessKey;
 use tokio::io::unix::AsyncFd;
 
 use super::{TargetError, identify};
-use crate::sys::pidfd::{await_readable, pidfd_open};
+use crate::sys::pidfd::pidfd_open;
+use crate::sys::readiness::await_readable;
 
 /// Tells when a process has ended, without being its parent.
 #[derive(Debug)]
