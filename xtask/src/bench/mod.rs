@@ -85,11 +85,16 @@ fn compare(arguments: &Arguments, workloads: &[Workload], report: &mut Report) -
                 // Without a peer the table is still worth having; without the agent it is not.
                 Err(error) if profiler.is_peer() => report.skipped.push(Skipped {
                     row,
-                    reason: format!("{error:#}"),
+                    reason: first_line(&format!("{error:#}")),
                 }),
                 Err(error) => return Err(error.context(format!("cannot measure {row}"))),
             }
         }
     }
     Ok(())
+}
+
+/// A row of the table is one line.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().replace('|', "/")
 }

@@ -43,8 +43,10 @@ pub(super) struct Comparison {
 pub(super) struct Cost {
     /// Median, from start to probes attached on the whole host.
     pub(super) attach_seconds: f64,
-    /// Peak resident memory on the whole host, idle.
+    /// Resident memory on the whole host, idle.
     pub(super) idle_rss_kib: u64,
+    /// Its peak since the start.
+    pub(super) idle_rss_peak_kib: u64,
     /// Events lost in all runs of the storm.
     pub(super) storm_lost: u64,
     pub(super) programs: Vec<ProgramCost>,
@@ -146,15 +148,17 @@ impl fmt::Display for Cost {
         let Self {
             attach_seconds,
             idle_rss_kib,
+            idle_rss_peak_kib,
             storm_lost,
             programs,
             usage,
         } = self;
         writeln!(
             formatter,
-            "Start to probes attached {attach_seconds:.2} s; memory on the idle host {:.1} MiB; \
+            "Start to probes attached {attach_seconds:.2} s; memory on the idle host {:.1} MiB, at most {:.1}; \
              events lost in the storm {storm_lost}\n",
-            mib(*idle_rss_kib)
+            mib(*idle_rss_kib),
+            mib(*idle_rss_peak_kib)
         )?;
         writeln!(
             formatter,
