@@ -48,10 +48,12 @@ static inline double argument(int argc, char **argv, int index)
     return atof(argv[index]);
 }
 
-/* Waits for a line on standard input: the profiler under test is attached by then. */
-static inline void wait_for_start(void)
+/* Waits for a line on standard input: the profiler under test is attached by then. A program that
+ * has not ended long after its `seconds` is ended by a signal, so that no bench hangs. */
+static inline void wait_for_start(double seconds)
 {
     char line[16];
+    alarm((unsigned)seconds + 90);
     printf("ready\n");
     fflush(stdout);
     if (fgets(line, sizeof line, stdin) == NULL) {

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     if (threads < 1 || threads > 64) {
         return 2;
     }
-    wait_for_start();
+    wait_for_start(argument(argc, argv, 3));
     uint64_t start = now_ns();
     for (int i = 0; i < threads; i++) {
         if (pthread_create(&handles[i], NULL, contend, NULL) != 0) {

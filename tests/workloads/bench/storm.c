@@ -13,6 +13,7 @@ struct pair {
     _Alignas(64) atomic_uint turn;
     int cpu;
     _Atomic uint64_t waits[2];
+    atomic_int done;
 };
 
 static struct pair pairs[PAIRS];
@@ -50,7 +51,7 @@ static void *lead(void *argument)
         pass(pair);
         await_turn(pair, 0);
     }
-    /* Both see the end only on their own turn: this releases the other one for good. */
+    atomic_store(&pair->done, 1);
     pass(pair);
     return NULL;
 }
@@ -59,8 +60,8 @@ static void *follow(void *argument)
 {
     struct pair *pair = argument;
     pin(pair->cpu);
-    while (now_ns() - start < duration) {
-        await_turn(pair, 1);
+    /* Only the leader reads the clock: were both to, one could leave the other waiting. */
+    for (await_turn(pair, 1); !atomic_load(&pair->done); await_turn(pair, 1)) {
         pass(pair);
     }
     return NULL;
@@ -72,7 +73,7 @@ int main(int argc, char **argv)
     uint64_t waits = 0;
     pace = argument(argc, argv, 1) / PAIRS / 1e9;
     duration = (uint64_t)(argument(argc, argv, 2) * 1e9);
-    wait_for_start();
+    wait_for_start(argument(argc, argv, 2));
     start = now_ns();
     for (int i = 0; i < PAIRS; i++) {
         pairs[i].cpu = i % (int)sysconf(_SC_NPROCESSORS_ONLN);

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
     if (pinned) {
         pin(0);
     }
-    wait_for_start();
+    wait_for_start(argument(argc, argv, 2));
     pid_t child = fork();
     if (child < 0) {
         return 1;

@@ -5,7 +5,7 @@
 int main(int argc, char **argv)
 {
     uint64_t duration = (uint64_t)(argument(argc, argv, 1) * 1e9), operations = 0;
-    wait_for_start();
+    wait_for_start(argument(argc, argv, 1));
     uint64_t start = now_ns();
     while (now_ns() - start < duration) {
         for (int i = 0; i < 1024; i++) {

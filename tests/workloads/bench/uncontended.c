@@ -17,7 +17,7 @@ int main(int argc, char **argv)
     if (pthread_create(&other, NULL, idle, NULL) != 0) {
         return 1;
     }
-    wait_for_start();
+    wait_for_start(argument(argc, argv, 1));
     uint64_t start = now_ns();
     while (now_ns() - start < duration) {
         for (int i = 0; i < 4096; i++) {

@@ -22,7 +22,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// programs; not in the pairs, because that clock costs time.
 pub(super) fn measure(workloads: &[Workload], seconds: f64) -> Result<Cost> {
     eprintln!("measuring the agent's own cost");
-    let (attach_seconds, idle_rss_kib) = idle()?;
+    let (attach_seconds, idle_rss_kib, idle_rss_peak_kib) = idle()?;
     let mut programs = Vec::new();
     let mut usage = Vec::new();
     let clock =
@@ -54,24 +54,41 @@ pub(super) fn measure(workloads: &[Workload], seconds: f64) -> Result<Cost> {
         }
     }
     drop(clock);
+<<<<<<< HEAD
     let storm_lost = usage.iter().filter(|usage| usage.workload == STORM).map(|usage| usage.lost).sum();
     Ok(Cost { attach_seconds, idle_rss_kib, storm_lost, programs, usage })
+=======
+    let storm_lost = usage
+        .iter()
+        .filter(|usage| usage.workload == STORM)
+        .map(|usage| usage.lost)
+        .sum();
+    Ok(Cost {
+        attach_seconds,
+        idle_rss_kib,
+        idle_rss_peak_kib,
+        storm_lost,
+        programs,
+        usage,
+    })
+>>>>>>> w-xtask
 }
 
-/// Median time to attach, and memory on an idle host.
-fn idle() -> Result<(f64, u64)> {
+/// Median time to attach, then memory on an idle host and its peak in KiB.
+fn idle() -> Result<(f64, u64, u64)> {
     let mut times = Vec::new();
-    let mut rss_kib = 0;
+    let (mut rss_kib, mut peak_kib) = (0, 0);
     for start in 0..STARTS {
         let running = Profiler::AgentProduction.start(std::process::id())?;
         times.push(running.attach_time.as_secs_f64());
         if start == 0 {
             std::thread::sleep(IDLE);
-            rss_kib = Snapshot::take(&running).rss_peak_kib;
+            let idle = Snapshot::take(&running);
+            (rss_kib, peak_kib) = (idle.rss_kib, idle.rss_peak_kib);
         }
         running.stop()?;
     }
-    Ok((median(&times), rss_kib))
+    Ok((median(&times), rss_kib, peak_kib))
 }
 
 /// Snapshots of a process until shortly before the workload ends.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -67,6 +68,13 @@ impl Profiler {
         };
         if command::find(program).is_none() {
             bail!("not installed (Debian package {package})");
+        }
+        let events = [
+            "/sys/kernel/tracing/events",
+            "/sys/kernel/debug/tracing/events",
+        ];
+        if self == Self::Bpftrace && !events.iter().any(|folder| Path::new(folder).is_dir()) {
+            bail!("it needs tracefs (mount -t tracefs nodev /sys/kernel/tracing)");
         }
         Ok(())
     }
