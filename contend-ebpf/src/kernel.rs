@@ -20,6 +20,9 @@ pub static LAYOUT: Layout = Layout {
     task_signal: 0,
     signal_live: 0,
     task_thread_status: 0,
+    mm_start_code: 0,
+    mm_end_code: 0,
+    mm_mmap_base: 0,
     vma_start: 0,
     vma_pgoff: 0,
     vma_flags: 0,
@@ -113,6 +116,31 @@ pub fn memory(task: *const task_struct) -> u64 {
     unsafe { member(task, layout!(task_mm)) }
 }
 
+/// Where its code can be.
+#[derive(Clone, Copy)]
+pub struct CodeRange {
+    /// First address of the executable's code.
+    pub start: u64,
+    /// First address behind it.
+    pub end: u64,
+    /// Address that libraries lie near.
+    pub mappings: u64,
+}
+
+/// Where the code of a thread that is not a kernel thread can be.
+#[inline(always)]
+pub fn code_range(task: *const task_struct) -> CodeRange {
+    // SAFETY: as in `thread_id`; the thread's memory is there as long as it runs.
+    unsafe {
+        let mm: *const u8 = member(task, layout!(task_mm));
+        CodeRange {
+            start: member(mm, layout!(mm_start_code)),
+            end: member(mm, layout!(mm_end_code)),
+            mappings: member(mm, layout!(mm_mmap_base)),
+        }
+    }
+}
+
 /// Whether all threads of its process have begun to exit.
 #[inline(always)]
 pub fn is_process_dead(task: *const task_struct) -> bool {
@@ -177,6 +205,12 @@ impl UserRegisters {
     #[inline(always)]
     pub fn sp(self) -> u64 {
         self.word(layout!(registers.sp))
+    }
+
+    /// Frame pointer, if the program uses the register for it.
+    #[inline(always)]
+    pub fn fp(self) -> u64 {
+        self.word(layout!(registers.fp))
     }
 
     /// The whole system call.

@@ -30,6 +30,12 @@ pub struct Layout {
     pub signal_live: u32,
     /// `task_struct.thread_info.status`, or [`ABSENT`] where the architecture keeps compat state elsewhere.
     pub task_thread_status: u32,
+    /// `mm_struct.start_code`: where the executable's code begins.
+    pub mm_start_code: u32,
+    /// `mm_struct.end_code`.
+    pub mm_end_code: u32,
+    /// `mm_struct.mmap_base`: libraries and other mappings lie near it.
+    pub mm_mmap_base: u32,
     /// `vm_area_struct.vm_start`.
     pub vma_start: u32,
     /// `vm_area_struct.vm_pgoff`.
@@ -61,6 +67,8 @@ pub struct Registers {
     pub ip: u32,
     /// Stack pointer.
     pub sp: u32,
+    /// Frame pointer: `rbp` on x86-64, `x29` on arm64.
+    pub fp: u32,
     /// The architecture's system call numbers.
     pub calls: CallNumbers,
 }
@@ -92,6 +100,7 @@ impl Registers {
         arguments: [14, 13, 12, 7, 9, 8],
         ip: 16,
         sp: 19,
+        fp: 4,
         calls: CallNumbers {
             futex: 202,
             futex_waitv: 449,
@@ -109,6 +118,7 @@ impl Registers {
         arguments: [0, 1, 2, 3, 4, 5],
         ip: 32,
         sp: 31,
+        fp: 29,
         calls: CallNumbers {
             futex: 98,
             futex_waitv: 449,

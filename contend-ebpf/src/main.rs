@@ -50,7 +50,7 @@ mod entry {
         let next: *mut task_struct = ctx.arg(2);
         wait::close(&ctx, next);
         if preempted & 0xff == 0 && kernel::sleeps_interruptibly(&ctx, previous) {
-            wait::open(&ctx, previous);
+            wait::open(previous);
         }
         0
     }

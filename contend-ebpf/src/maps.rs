@@ -8,6 +8,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use contend_ebpf::event::{MAX_FRAMES, StackHeader};
 use contend_ebpf::record::{LockKey, LockRecord, Lost, ProcessKey, SampleKey, SampleSums, Settings, Totals};
 
+use crate::kernel::CodeRange;
 use crate::wait::Thread;
 
 /// What may be changed while the programs run; one entry.
@@ -52,6 +53,8 @@ pub static STACK: PerCpuArray<StackBuffer> = PerCpuArray::with_max_entries(1, 0)
 /// A stack on its way to the agent.
 #[repr(C)]
 pub struct StackBuffer {
+    /// What the walk needs to know and is not sent.
+    pub code: CodeRange,
     /// What precedes the frames in the event.
     pub header: StackHeader,
     /// The frames; one more than can be used, so that a masked index is always inside.

@@ -64,7 +64,7 @@ pub fn woken(ctx: &BtfTracePointContext, task: *mut task_struct) {
         // SAFETY: a map value; a torn or lost write only costs the pairing of one later wait.
         unsafe { (&raw mut (*record).requeued_to).write_volatile(wake.second) };
     }
-    charge(ctx, waker, thread, record, &wake, now);
+    charge(waker, thread, record, &wake, now);
 }
 
 /// The current thread's wake, if it is on the word that `thread` waits on. The context alone proves
@@ -168,14 +168,7 @@ fn several(task: *mut task_struct, thread: &mut Thread, release: Option<Wake>) -
 }
 
 #[inline(always)]
-fn charge(
-    ctx: &BtfTracePointContext,
-    waker: *mut task_struct,
-    waiter: &Thread,
-    record: *mut LockRecord,
-    wake: &Wake,
-    now: u64,
-) {
+fn charge(waker: *mut task_struct, waiter: &Thread, record: *mut LockRecord, wake: &Wake, now: u64) {
     let delay = lock::charge(record, now);
     let Some(unlocker) = THREADS.get_or_create(waker) else { return };
     let Some(registers) = UserRegisters::of(waker) else { return };
@@ -204,7 +197,7 @@ fn charge(
         let wanted =
             unlocker.process.tgid != layout!(agent_tgid) && maps::is_watched(settings, unlocker.process.tgid);
         let sampled = wanted && sample::mutex(settings.mutex_fraction, random);
-        let stack = if sampled { unwind::stack(ctx, unlocker) } else { 0 };
+        let stack = if sampled { unwind::stack(waker, unlocker, registers) } else { 0 };
         let most = wake.most;
         unlocker.release =
             Release { lock: waiter.lock, ip, sp, most, woken: 1, first_wake: now, stack, sampled };

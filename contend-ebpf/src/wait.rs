@@ -89,7 +89,7 @@ impl Thread {
 
 /// A thread goes to sleep: opens a wait if it does so in a futex wait.
 #[inline(always)]
-pub fn open(ctx: &BtfTracePointContext, task: *mut task_struct) {
+pub fn open(task: *mut task_struct) {
     let memory = kernel::memory(task);
     if memory == 0 {
         return;
@@ -124,15 +124,15 @@ pub fn open(ctx: &BtfTracePointContext, task: *mut task_struct) {
     thread.set_memory(memory);
     thread.ip = registers.ip();
     thread.sp = registers.sp();
-    begin(ctx, settings, task, thread, wait);
+    begin(settings, task, thread, registers, wait);
 }
 
 #[inline(always)]
 fn begin(
-    ctx: &BtfTracePointContext,
     settings: &Settings,
     task: *mut task_struct,
     thread: &mut Thread,
+    registers: UserRegisters,
     wait: Wait,
 ) {
     if thread.process.tgid == 0 {
@@ -149,7 +149,7 @@ fn begin(
     if settings.label_thread != 0 {
         thread.name = bpf_get_current_comm().unwrap_or_default();
     }
-    thread.stack = if settings.block_rate != 0 { unwind::stack(ctx, thread) } else { 0 };
+    thread.stack = if settings.block_rate != 0 { unwind::stack(task, thread, registers) } else { 0 };
     thread.lock = lock::key(task, wait.word, thread.memory(), wait.shared);
     // SAFETY: the helper has no preconditions.
     thread.start = unsafe { bpf_ktime_get_ns() };

@@ -144,6 +144,7 @@ fn read_layout(path: &Path) -> Result<Layout, LayoutError> {
     };
     let task = KernelType::find(&btf, "task_struct")?;
     let signal = KernelType::find(&btf, "signal_struct")?;
+    let mm = KernelType::find(&btf, "mm_struct")?;
     let vma = KernelType::find(&btf, "vm_area_struct")?;
     let file = KernelType::find(&btf, "file")?;
     let compat_in_status = std::env::consts::ARCH == "x86_64";
@@ -161,6 +162,9 @@ fn read_layout(path: &Path) -> Result<Layout, LayoutError> {
             Some(offset) if compat_in_status => offset,
             _ => ABSENT,
         },
+        mm_start_code: mm.offset_of_any(&["start_code"])?,
+        mm_end_code: mm.offset_of_any(&["end_code"])?,
+        mm_mmap_base: mm.offset_of_any(&["mmap_base"])?,
         vma_start: vma.offset_of_any(&["vm_start"])?,
         vma_pgoff: vma.offset_of_any(&["vm_pgoff"])?,
         vma_flags: vma.offset_of_any(&["vm_flags"])?,

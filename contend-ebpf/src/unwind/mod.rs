@@ -4,22 +4,19 @@
 
 mod frame_pointer;
 
-use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::bindings::{BPF_ANY, task_struct};
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
-use aya_ebpf::programs::BtfTracePointContext;
 use contend_ebpf::event::{EventType, MAX_FRAMES, StackHeader};
 use contend_ebpf::record::{Lost, ProcessKey};
 
-use crate::maps::{self, EVENTS, STACK, STACKS_SENT, StackBuffer};
+use crate::kernel::UserRegisters;
+use crate::maps::{self, EVENTS, STACK, STACKS_SENT};
 use crate::wait::Thread;
 
-/// The user stack of `thread`, the current one, as a number that names it in its process, or 0.
+/// The user stack of `task`, the current thread, with its record and registers, as a number that names it in its process, or 0.
 #[inline(always)]
-pub fn stack(ctx: &BtfTracePointContext, thread: &Thread) -> u64 {
-    let Some(buffer) = STACK.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's own buffer, and programs that run on it do not nest.
-    let buffer = unsafe { &mut *buffer };
-    let frames = frame_pointer::unwind(ctx, buffer);
+pub fn stack(task: *const task_struct, thread: &Thread, registers: UserRegisters) -> u64 {
+    let frames = frame_pointer::unwind(task, registers);
     if frames == 0 {
         maps::lose(Lost::StackUnreadable);
         return 0;
@@ -27,7 +24,7 @@ pub fn stack(ctx: &BtfTracePointContext, thread: &Thread) -> u64 {
     let stack = name(frames, thread.memory() ^ ((thread.process.tgid as u64) << 32));
     // SAFETY: a value is not read, only its being there is asked for.
     if unsafe { STACKS_SENT.get(stack) }.is_none() {
-        send(buffer, thread.process, stack, frames);
+        send(thread.process, stack, frames);
     }
     stack
 }
@@ -56,13 +53,20 @@ extern "C" fn name(frames: u32, seed: u64) -> u64 {
 
 /// Sends the stack; it stays unsent, and is tried again at its next use, when the ring is full.
 #[inline(always)]
-fn send(buffer: &mut StackBuffer, process: ProcessKey, stack: u64, frames: u32) {
+fn send(process: ProcessKey, stack: u64, frames: u32) {
+    let Some(buffer) = STACK.get_ptr_mut(0) else { return };
+    // SAFETY: this CPU's own buffer, and programs that run on it do not nest.
+    let buffer = unsafe { &mut *buffer };
     buffer.header = StackHeader { event: EventType::Stack as u32, frames, process, stack };
-    // The mask is for the verifier: frames are at most MAX_FRAMES.
-    let size = size_of::<StackHeader>() as u64 + 8 * (frames as u64 & MAX_FRAMES as u64);
+    // The mask is for the verifier; the compiler, which knows that frames are at most MAX_FRAMES, would
+    // leave it out if it knew what is read.
+    // SAFETY: a reference is valid, aligned and initialized.
+    let frames = unsafe { core::ptr::read_volatile(&raw const buffer.header.frames) } as u64;
+    let size = size_of::<StackHeader>() as u64 + 8 * (frames & MAX_FRAMES as u64);
+    let event = &raw mut buffer.header;
     let ring = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: `size` bytes of the buffer are initialized.
-    let error = unsafe { bpf_ringbuf_output(ring, (&raw mut *buffer).cast(), size, 0) };
+    let error = unsafe { bpf_ringbuf_output(ring, event.cast(), size, 0) };
     if error != 0 {
         return maps::lose(Lost::RingFull);
     }

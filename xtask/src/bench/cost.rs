@@ -54,24 +54,8 @@ pub(super) fn measure(workloads: &[Workload], seconds: f64) -> Result<Cost> {
         }
     }
     drop(clock);
-<<<<<<< HEAD
     let storm_lost = usage.iter().filter(|usage| usage.workload == STORM).map(|usage| usage.lost).sum();
-    Ok(Cost { attach_seconds, idle_rss_kib, storm_lost, programs, usage })
-=======
-    let storm_lost = usage
-        .iter()
-        .filter(|usage| usage.workload == STORM)
-        .map(|usage| usage.lost)
-        .sum();
-    Ok(Cost {
-        attach_seconds,
-        idle_rss_kib,
-        idle_rss_peak_kib,
-        storm_lost,
-        programs,
-        usage,
-    })
->>>>>>> w-xtask
+    Ok(Cost { attach_seconds, idle_rss_kib, idle_rss_peak_kib, storm_lost, programs, usage })
 }
 
 /// Median time to attach, then memory on an idle host and its peak in KiB.

@@ -77,16 +77,9 @@ fn compare(arguments: &Arguments, workloads: &[Workload], report: &mut Report) -
             match pairs::compare(workload, profiler, arguments.pairs, arguments.seconds) {
                 Ok(comparison) => report.comparisons.push(comparison),
                 // Without a peer the table is still worth having; without the agent it is not.
-<<<<<<< HEAD
                 Err(error) if profiler.is_peer() => {
-                    report.skipped.push(Skipped { row, reason: format!("{error:#}") })
+                    report.skipped.push(Skipped { row, reason: first_line(&format!("{error:#}")) })
                 }
-=======
-                Err(error) if profiler.is_peer() => report.skipped.push(Skipped {
-                    row,
-                    reason: first_line(&format!("{error:#}")),
-                }),
->>>>>>> w-xtask
                 Err(error) => return Err(error.context(format!("cannot measure {row}"))),
             }
         }

@@ -69,10 +69,7 @@ impl Profiler {
         if command::find(program).is_none() {
             bail!("not installed (Debian package {package})");
         }
-        let events = [
-            "/sys/kernel/tracing/events",
-            "/sys/kernel/debug/tracing/events",
-        ];
+        let events = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
         if self == Self::Bpftrace && !events.iter().any(|folder| Path::new(folder).is_dir()) {
             bail!("it needs tracefs (mount -t tracefs nodev /sys/kernel/tracing)");
         }

@@ -85,14 +85,7 @@ pub(super) struct Skipped {
 
 impl Report {
     pub(super) fn new(machine: Machine, pairs: u32, seconds: f64) -> Self {
-        Self {
-            machine,
-            pairs,
-            seconds,
-            comparisons: Vec::new(),
-            cost: None,
-            skipped: Vec::new(),
-        }
+        Self { machine, pairs, seconds, comparisons: Vec::new(), cost: None, skipped: Vec::new() }
     }
 
     /// Writes it as JSON.
@@ -104,18 +97,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            machine,
-            pairs,
-            seconds,
-            comparisons,
-            cost,
-            skipped,
-        } = self;
-        writeln!(
-            formatter,
-            "{machine}; medians of {pairs} alternating pairs of {seconds} s\n"
-        )?;
+        let Self { machine, pairs, seconds, comparisons, cost, skipped } = self;
+        writeln!(formatter, "{machine}; medians of {pairs} alternating pairs of {seconds} s\n")?;
         writeln!(
             formatter,
             "| workload | profiler | without, op/s | with, op/s | ratio | quartiles |\n|---|---|---:|---:|---:|---|"
@@ -124,13 +107,7 @@ impl fmt::Display for Report {
             writeln!(
                 formatter,
                 "| {} | {} | {:.0} | {:.0} | {:.3} | {:.3}–{:.3} |",
-                row.workload,
-                row.profiler,
-                row.without,
-                row.with,
-                row.ratio,
-                row.ratio_low,
-                row.ratio_high
+                row.workload, row.profiler, row.without, row.with, row.ratio, row.ratio_low, row.ratio_high
             )?;
         }
         for Skipped { row, reason } in skipped {
@@ -145,14 +122,7 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Cost {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            attach_seconds,
-            idle_rss_kib,
-            idle_rss_peak_kib,
-            storm_lost,
-            programs,
-            usage,
-        } = self;
+        let Self { attach_seconds, idle_rss_kib, idle_rss_peak_kib, storm_lost, programs, usage } = self;
         writeln!(
             formatter,
             "Start to probes attached {attach_seconds:.2} s; memory on the idle host {:.1} MiB, at most {:.1}; \
@@ -168,15 +138,8 @@ impl fmt::Display for Cost {
         for row in usage {
             let runs: Vec<_> = programs
                 .iter()
-                .filter(|program| {
-                    program.workload == row.workload && program.profiler == row.profiler
-                })
-                .map(|program| {
-                    format!(
-                        "{} {:.0} ({})",
-                        program.program, program.ns_per_run, program.runs
-                    )
-                })
+                .filter(|program| program.workload == row.workload && program.profiler == row.profiler)
+                .map(|program| format!("{} {:.0} ({})", program.program, program.ns_per_run, program.runs))
                 .collect();
             writeln!(
                 formatter,
