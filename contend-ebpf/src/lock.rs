@@ -87,7 +87,6 @@ pub fn open(thread: &mut Thread) {
         let change = blame::open(thread.start - thread.epoch);
         atomic::add_signed(&raw mut (*record).finished, change.finished);
         atomic::add(&raw mut (*record).waiters, change.waiters);
-        atomic::add(&raw mut (*record).waits, 1);
         (&raw mut (*record).last_wait).write_volatile(thread.start);
     }
 }
@@ -133,7 +132,7 @@ pub fn end(record: *mut LockRecord, start: u64, epoch: u64, now: u64) {
 pub fn charge(record: *mut LockRecord, now: u64) -> u64 {
     // SAFETY: as in `open`.
     unsafe {
-        let charged = atomic::read(&raw mut (*record).charged);
+        let charged = (&raw const (*record).charged).read_volatile();
         let finished = &raw const (*record).finished;
         for _ in 0..4 {
             let before = finished.read_volatile();

@@ -36,10 +36,6 @@ pub struct LockRecord {
     pub last_wait: u64,
     /// Where waiters were last requeued to, or 0.
     pub requeued_to: u64,
-    /// Waits opened.
-    pub waits: u64,
-    /// Releases that found a waiter.
-    pub releases: u64,
     /// Process whose wait made this record.
     pub process: ProcessKey,
 }

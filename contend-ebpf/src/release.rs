@@ -12,7 +12,7 @@ use contend_ebpf::sample;
 use crate::kernel::{self, UserRegisters, layout};
 use crate::maps::{self, THREADS};
 use crate::wait::{Phase, Thread};
-use crate::{atomic, lock, tally, unwind};
+use crate::{lock, tally, unwind};
 
 /// The release that a thread is in or was last in: one release may wake many.
 #[repr(C)]
@@ -188,8 +188,6 @@ fn charge(waker: *mut task_struct, waiter: &Thread, record: *mut LockRecord, wak
         && waiter.start < last.first_wake;
     last.woken += 1;
     tally::release(unlocker.process, delay, !is_further);
-    // SAFETY: a map value, changed atomically.
-    unsafe { atomic::add(&raw mut (*record).releases, !is_further as u64) };
     let Some(settings) = maps::settings() else { return };
     if !is_further {
         // SAFETY: the helper has no preconditions.
