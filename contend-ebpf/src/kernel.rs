@@ -17,6 +17,7 @@ pub static LAYOUT: Layout = Layout {
     task_group_leader: 0,
     task_start_boottime: 0,
     task_clear_child_tid: 0,
+    task_bpf_storage: 0,
     task_signal: 0,
     signal_live: 0,
     task_thread_status: 0,
@@ -84,24 +85,32 @@ pub fn current() -> *mut task_struct {
     unsafe { bpf_get_current_task_btf() }
 }
 
+/// Whether it may have a record: most threads never wait, and asking this is cheaper than to look one up.
+#[inline(always)]
+pub fn has_storage(task: *const task_struct) -> bool {
+    // SAFETY: `task` is a trusted task of a tracepoint or helper, as everywhere in this module.
+    let storage: u64 = unsafe { member(task, layout!(task_bpf_storage)) };
+    storage != 0
+}
+
 /// Its id: what user space calls a thread id.
 #[inline(always)]
 pub fn thread_id(task: *const task_struct) -> u32 {
-    // SAFETY: `task` is a trusted task of a tracepoint or helper, as everywhere in this module.
+    // SAFETY: as in `has_storage`.
     unsafe { member(task, layout!(task_pid)) }
 }
 
 /// The id of its process.
 #[inline(always)]
 pub fn process_id(task: *const task_struct) -> u32 {
-    // SAFETY: as in `thread_id`.
+    // SAFETY: as in `has_storage`.
     unsafe { member(task, layout!(task_tgid)) }
 }
 
 /// Its process.
 #[inline(always)]
 pub fn process(task: *const task_struct) -> ProcessKey {
-    // SAFETY: as in `thread_id`; the leader is a task as well.
+    // SAFETY: as in `has_storage`; the leader is a task as well.
     let start: u64 = unsafe {
         let leader: *const task_struct = member(task, layout!(task_group_leader));
         member(leader, layout!(task_start_boottime))
@@ -112,7 +121,7 @@ pub fn process(task: *const task_struct) -> ProcessKey {
 /// Its memory, as an opaque number; 0 for a kernel thread.
 #[inline(always)]
 pub fn memory(task: *const task_struct) -> u64 {
-    // SAFETY: as in `thread_id`.
+    // SAFETY: as in `has_storage`.
     unsafe { member(task, layout!(task_mm)) }
 }
 
@@ -130,7 +139,7 @@ pub struct CodeRange {
 /// Where the code of a thread that is not a kernel thread can be.
 #[inline(always)]
 pub fn code_range(task: *const task_struct) -> CodeRange {
-    // SAFETY: as in `thread_id`; the thread's memory is there as long as it runs.
+    // SAFETY: as in `has_storage`; the thread's memory is there as long as it runs.
     unsafe {
         let mm: *const u8 = member(task, layout!(task_mm));
         CodeRange {
@@ -144,7 +153,7 @@ pub fn code_range(task: *const task_struct) -> CodeRange {
 /// Whether all threads of its process have begun to exit.
 #[inline(always)]
 pub fn is_process_dead(task: *const task_struct) -> bool {
-    // SAFETY: as in `thread_id`; a task's `signal` stays until the task is released.
+    // SAFETY: as in `has_storage`; a task's `signal` stays until the task is released.
     let live: u32 = unsafe {
         let signal: *const u8 = member(task, layout!(task_signal));
         member(signal, layout!(signal_live))
@@ -158,7 +167,7 @@ pub fn is_compat(task: *const task_struct) -> bool {
     if layout!(task_thread_status) == ABSENT {
         return false;
     }
-    // SAFETY: as in `thread_id`.
+    // SAFETY: as in `has_storage`.
     let status: u32 = unsafe { member(task, layout!(task_thread_status)) };
     status & COMPAT != 0
 }
@@ -166,7 +175,7 @@ pub fn is_compat(task: *const task_struct) -> bool {
 /// The futex that the kernel wakes when the thread exits.
 #[inline(always)]
 pub fn exit_word(task: *const task_struct) -> u64 {
-    // SAFETY: as in `thread_id`.
+    // SAFETY: as in `has_storage`.
     unsafe { member(task, layout!(task_clear_child_tid)) }
 }
 

@@ -24,6 +24,8 @@ pub struct Layout {
     pub task_start_boottime: u32,
     /// `task_struct.clear_child_tid`: the futex that a thread's exit wakes.
     pub task_clear_child_tid: u32,
+    /// `task_struct.bpf_storage`: null for a thread without a record.
+    pub task_bpf_storage: u32,
     /// `task_struct.signal`.
     pub task_signal: u32,
     /// `signal_struct.live`: threads of the process not yet exiting.

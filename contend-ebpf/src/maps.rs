@@ -8,7 +8,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use contend_ebpf::event::{MAX_FRAMES, StackHeader};
 use contend_ebpf::record::{LockKey, LockRecord, Lost, ProcessKey, SampleKey, SampleSums, Settings, Totals};
 
-use crate::kernel::CodeRange;
+use crate::kernel::{self, CodeRange};
 use crate::wait::Thread;
 
 /// What may be changed while the programs run; one entry.
@@ -108,7 +108,7 @@ impl ThreadStorage {
     /// The record of a thread, if it has one.
     #[inline(always)]
     pub fn get(&'static self, task: *mut task_struct) -> Option<&'static mut Thread> {
-        self.look_up(task, 0)
+        if kernel::has_storage(task) { self.look_up(task, 0) } else { None }
     }
 
     /// The record of a thread, made now if it has none; nothing when the kernel has no memory.

@@ -54,6 +54,8 @@ pub struct Thread {
     pub epoch: u64,
     /// Stack at the wait.
     pub stack: u64,
+    /// The two stacks of this thread that the agent was last found to have.
+    pub sent: [u64; 2],
     /// See [`Wait::timed`].
     pub timed: bool,
     /// See [`Wait::shared`].
@@ -193,10 +195,6 @@ fn refuse_compat(task: *mut task_struct, number: u64, native_futex: u64) {
 /// A thread comes on a CPU: closes its wait, if one is open.
 #[inline(always)]
 pub fn close(ctx: &BtfTracePointContext, task: *mut task_struct) {
-    // The idle threads come and go most often, and never wait.
-    if kernel::thread_id(task) == 0 {
-        return;
-    }
     let Some(thread) = THREADS.get(task) else { return };
     if thread.phase == Phase::Running {
         return;

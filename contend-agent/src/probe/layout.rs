@@ -156,6 +156,7 @@ fn read_layout(path: &Path) -> Result<Layout, LayoutError> {
         task_group_leader: task.offset_of_any(&["group_leader"])?,
         task_start_boottime: task.offset_of_any(&["start_boottime", "real_start_time"])?,
         task_clear_child_tid: task.offset_of_any(&["clear_child_tid"])?,
+        task_bpf_storage: task.offset_of_any(&["bpf_storage"])?,
         task_signal: task.offset_of_any(&["signal"])?,
         signal_live: signal.offset_of_any(&["live"])?,
         task_thread_status: match task.offset("thread_info.status") {

@@ -15,16 +15,19 @@ use crate::wait::Thread;
 
 /// The user stack of `task`, the current thread, with its record and registers, as a number that names it in its process, or 0.
 #[inline(always)]
-pub fn stack(task: *const task_struct, thread: &Thread, registers: UserRegisters) -> u64 {
+pub fn stack(task: *const task_struct, thread: &mut Thread, registers: UserRegisters) -> u64 {
     let frames = frame_pointer::unwind(task, registers);
     if frames == 0 {
         maps::lose(Lost::StackUnreadable);
         return 0;
     }
     let stack = name(frames, thread.memory() ^ ((thread.process.tgid as u64) << 32));
+    if thread.sent[0] == stack || thread.sent[1] == stack {
+        return stack;
+    }
     // SAFETY: a value is not read, only its being there is asked for.
-    if unsafe { STACKS_SENT.get(stack) }.is_none() {
-        send(thread.process, stack, frames);
+    if unsafe { STACKS_SENT.get(stack) }.is_some() || send(thread.process, stack, frames) {
+        thread.sent = [stack, thread.sent[0]];
     }
     stack
 }
@@ -51,10 +54,10 @@ extern "C" fn name(frames: u32, seed: u64) -> u64 {
     hash | 1
 }
 
-/// Sends the stack; it stays unsent, and is tried again at its next use, when the ring is full.
+/// Sends the stack and tells whether it could; it stays unsent, and is tried again at its next use, when the ring is full.
 #[inline(always)]
-fn send(process: ProcessKey, stack: u64, frames: u32) {
-    let Some(buffer) = STACK.get_ptr_mut(0) else { return };
+fn send(process: ProcessKey, stack: u64, frames: u32) -> bool {
+    let Some(buffer) = STACK.get_ptr_mut(0) else { return false };
     // SAFETY: this CPU's own buffer, and programs that run on it do not nest.
     let buffer = unsafe { &mut *buffer };
     buffer.header = StackHeader { event: EventType::Stack as u32, frames, process, stack };
@@ -68,8 +71,10 @@ fn send(process: ProcessKey, stack: u64, frames: u32) {
     // SAFETY: `size` bytes of the buffer are initialized.
     let error = unsafe { bpf_ringbuf_output(ring, event.cast(), size, 0) };
     if error != 0 {
-        return maps::lose(Lost::RingFull);
+        maps::lose(Lost::RingFull);
+        return false;
     }
     // A failure only means that the stack is sent again.
     let _ = STACKS_SENT.insert(stack, 1u32, BPF_ANY as u64);
+    true
 }
