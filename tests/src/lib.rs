@@ -19,7 +19,7 @@ pub fn target_dir() -> PathBuf {
 }
 
 /// Ends the test that it stands in, because the machine does not have what it is about: says why
-/// and notes it in `target/contend-tests/skipped`, whose lines the runner counts.
+/// and notes it in the file that `CONTEND_SKIPS` names, whose lines the runner counts.
 #[macro_export]
 macro_rules! skip {
     ($($reason:tt)*) => {{

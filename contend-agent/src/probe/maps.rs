@@ -85,6 +85,15 @@ impl Maps {
         self.watched.insert(pid, if children { WATCH_CHILDREN } else { 0 }, 0)
     }
 
+    /// Watches a process no longer. Its open waits are still closed and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of the map.
+    pub fn unwatch(&mut self, pid: u32) -> Result<(), MapError> {
+        self.watched.remove(&pid)
+    }
+
     /// Lets the programs fill the other sample buffer, and takes out what the one that they filled
     /// before the last call of this function holds: no program has been using it for that long.
     ///
