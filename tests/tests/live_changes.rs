@@ -11,14 +11,8 @@ use contend_tests::workload::Running;
 const THREADS: u64 = 4;
 const A_WHILE: Duration = Duration::from_millis(300);
 
-const EVERYTHING: Settings = Settings {
-    buffer: 0,
-    only_watched: 1,
-    label_thread: 0,
-    label_lock: 0,
-    mutex_fraction: 1,
-    block_rate: 1,
-};
+const EVERYTHING: Settings =
+    Settings { buffer: 0, only_watched: 1, label_thread: 0, label_lock: 0, mutex_fraction: 1, block_rate: 1 };
 
 /// A program with contention, and the programs attached, watching nobody.
 fn begin(settings: Settings) -> (Running, Probes) {

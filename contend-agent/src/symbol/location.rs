@@ -54,13 +54,25 @@ impl LocationTable {
     }
 
     /// The profile's mappings and locations, with names; indexes are those that [`Self::index`] gave.
+    ///
+    /// Mappings are in the order of their addresses: the executable lies below its libraries, and
+    /// readers take the first mapping for it.
     pub fn finish(self, names: &mut Names, spaces: &mut AddressSpaces) -> (Vec<Mapping>, Vec<Location>) {
         let lines = names.locations(spaces, &self.places);
+        let mut order: Vec<usize> = (0..self.mappings.len()).collect();
+        order.sort_by_key(|&index| self.mappings[index].start);
+        let mut rank = vec![0; order.len()];
+        for (position, &index) in order.iter().enumerate() {
+            rank[index] = position;
+        }
+        let mappings = order.iter().map(|&index| self.mappings[index].clone()).collect();
         let locations = self.places.iter().zip(self.mapping_of).zip(lines);
-        let locations = locations
-            .map(|((place, mapping), lines)| Location { address: place.address, mapping, lines })
-            .collect();
-        (self.mappings, locations)
+        let locations = locations.map(|((place, mapping), lines)| Location {
+            address: place.address,
+            mapping: mapping.map(|index| rank[index]),
+            lines,
+        });
+        (mappings, locations.collect())
     }
 
     fn mapping_index(&mut self, spaces: &AddressSpaces, mapping: &PlacedMapping) -> usize {
