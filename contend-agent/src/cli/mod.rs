@@ -7,10 +7,14 @@ mod recorder;
 mod report;
 mod stop;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use args::{Action, Arguments, LabelName, RecordArguments, RunQueue};
 
@@ -39,5 +43,14 @@ fn start_log(arguments: &RecordArguments) {
         (false, 1) => LevelFilter::INFO,
         (false, _) => LevelFilter::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+    // What the libraries do inside is of no use to whoever looks for a lock.
+    let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets([
+        ("contend_agent", level),
+        // The kernel side's messages bear the name of its program.
+        ("contend", level),
+    ]);
+    let ansi = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(ansi);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
