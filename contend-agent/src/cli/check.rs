@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use contend_ebpf::record::Settings;
 
+use crate::output::print;
 use crate::probe::{Capability, Privileges, ProbeError, Probes, Setup, kernel_layout};
 use crate::target::is_initial_pid_namespace;
 
@@ -29,16 +30,17 @@ pub(super) fn run() -> ExitCode {
     findings.push(namespace());
     findings.extend(programs());
     let fatal = findings.iter().any(|f| f.fatal && f.problem.is_some());
-    for finding in &findings {
-        match &finding.problem {
-            None => println!("ok    {}", finding.subject),
-            Some(problem) => {
-                println!("{}  {}: {problem}", if finding.fatal { "FAIL" } else { "warn" }, finding.subject);
-            }
-        }
+    let mut text = String::new();
+    for Finding { subject, problem, fatal } in &findings {
+        text += &match problem {
+            None => format!("ok    {subject}\n"),
+            Some(problem) if *fatal => format!("FAIL  {subject}: {problem}\n"),
+            Some(problem) => format!("warn  {subject}: {problem}\n"),
+        };
     }
-    println!("{}", if fatal { "contend cannot record here." } else { "contend can record here." });
-    if fatal { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    text += if fatal { "contend cannot record here.\n" } else { "contend can record here.\n" };
+    let printed = print(&text).is_ok();
+    if fatal || !printed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn kernel() -> Finding {

@@ -1,8 +1,10 @@
 //! The end of a recording: names, profiles, files and the summary.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use anyhow::Context as _;
 use contend_ebpf::record::{ProcessKey, Totals};
 use tracing::info;
 
@@ -11,7 +13,7 @@ use super::recorder::Recording;
 use super::stop::Stopped;
 use crate::aggregate::Process;
 use crate::output::summary::{Recorded, Summary, render};
-use crate::output::write_profile_pair;
+use crate::output::{print, write_profile_pair};
 use crate::profile::build::{Builder, Window};
 use crate::profile::model::{ProcessIdentity, Profile, ProfileKind};
 use crate::symbol::Names;
@@ -42,6 +44,7 @@ pub(super) fn write(
     };
     let mut builder = Builder::new(window, &mut recording.spaces, Names::default());
     let mut written = Vec::new();
+    let mut names = HashSet::new();
     for (key, process) in recording.aggregate.processes() {
         let is_target = targets.iter().any(|target| target.key == key);
         if !is_target && process.samples.is_empty() && process.totals == Totals::default() {
@@ -53,13 +56,17 @@ pub(super) fn write(
         let mut built = build(arguments, &mut builder, key, process);
         if is_target || !process.samples.is_empty() {
             let (mutex, block) = (built.mutex.as_ref(), built.block.as_ref());
+            if !names.insert((built.identity.comm.clone(), key.tgid)) {
+                // The id was given to another process of the same name: the start tells them apart.
+                built.identity.comm = format!("{}-{}", built.identity.comm, key.start_ticks);
+            }
             built.files = write_profile_pair(&arguments.output, &built.identity, mutex, block)?;
         }
         written.push(built);
     }
     info!("symbols: {:?}", builder.counters());
-    print(arguments, &recording, &written);
-    Ok(())
+    let text = if arguments.quiet { file_names(&written) } else { summary(&recording, &written) };
+    print(&text).context("cannot print the summary; the profiles are written")
 }
 
 /// Processes beside the targets have totals when they released a target's lock in shared memory; what
@@ -84,13 +91,11 @@ fn build(
     }
 }
 
-fn print(arguments: &RecordArguments, recording: &Recording, written: &[Written]) {
-    if arguments.quiet {
-        for file in written.iter().flat_map(|process| &process.files) {
-            println!("{}", file.display());
-        }
-        return;
-    }
+fn file_names(written: &[Written]) -> String {
+    written.iter().flat_map(|process| &process.files).map(|file| format!("{}\n", file.display())).collect()
+}
+
+fn summary(recording: &Recording, written: &[Written]) -> String {
     let processes: Vec<_> = written
         .iter()
         .map(|process| Recorded {
@@ -111,7 +116,7 @@ fn print(arguments: &RecordArguments, recording: &Recording, written: &[Written]
         block_rate: recording.settings.block_rate,
         notes: &notes(recording),
     };
-    print!("{}", render(&summary));
+    render(&summary)
 }
 
 /// What else the user should know.
