@@ -160,7 +160,7 @@ fn compare(path: &Path) -> Tally {
             }
             Err(reason) => {
                 assert_eq!(reason, Reason::Expression, "{}", place());
-                assert!(!matches!(expected, Caller::NoInformation | Caller::End), "{}", place());
+                assert_eq!(expected, Caller::OtherRegister, "{}", place());
                 tally.unsupported += 1;
             }
         }
@@ -179,7 +179,7 @@ fn a_hundred_thousand_addresses_of_each_object_have_gimlis_caller() {
             "{name}: {equal} equal, {ends} ends, {empty} without information, {unsupported} unsupported"
         );
         assert!(equal > ADDRESSES / 4, "{name}: only {equal} addresses have a caller");
-        assert!(unsupported * 50 < ADDRESSES, "{name}: {unsupported} addresses are not supported");
+        assert!(unsupported * 33 < ADDRESSES, "{name}: {unsupported} addresses are not supported");
     }
 }
 

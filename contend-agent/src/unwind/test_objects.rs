@@ -27,7 +27,7 @@ pub(super) fn scramble(value: u64) -> u64 {
 /// Libraries and programs from other hands, and the test itself as a program in Rust.
 pub(super) fn objects() -> Vec<PathBuf> {
     let libraries = Path::new("/lib/x86_64-linux-gnu");
-    let names = ["libc.so.6", "ld-linux-x86-64.so.2", "libstdc++.so.6", "libcrypto.so.3", "libpthread.so.0"];
+    let names = ["libc.so.6", "ld-linux-x86-64.so.2", "libstdc++.so.6", "libcrypto.so.3"];
     let mut found: Vec<_> = names.iter().map(|name| libraries.join(name)).collect();
     found.push("/usr/bin/python3".into());
     found.push(std::env::current_exe().expect("the test has a path"));
