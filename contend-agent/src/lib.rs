@@ -13,3 +13,4 @@ pub mod rules;
 pub mod symbol;
 pub mod sys;
 pub mod target;
+pub mod unwind;
