@@ -47,10 +47,7 @@ pub(super) fn write(
     let mut names = HashSet::new();
     for (key, process) in recording.aggregate.processes() {
         let is_target = targets.iter().any(|target| target.key == key);
-        if !is_target && process.samples.is_empty() && process.totals == Totals::default() {
-            continue;
-        }
-        if arguments.is_targeted() && !is_wanted(key, targets, process) {
+        if !is_target && !has_something(process, arguments.is_targeted()) {
             continue;
         }
         let mut built = build(arguments, &mut builder, key, process);
@@ -69,10 +66,11 @@ pub(super) fn write(
     print(&text).context("cannot print the summary; the profiles are written")
 }
 
-/// Processes beside the targets have totals when they released a target's lock in shared memory; what
-/// was sampled of them is a target's child's.
-fn is_wanted(key: ProcessKey, targets: &[ProcessIdentity], process: &Process) -> bool {
-    targets.iter().any(|target| target.key == key) || !process.samples.is_empty() || process.totals.waits > 0
+/// Whether there is anything to show of a process that was not named. When others were, its totals may
+/// only say that it released one of their locks in shared memory.
+fn has_something(process: &Process, others_were_named: bool) -> bool {
+    let Totals { waits, releases, .. } = process.totals;
+    !process.samples.is_empty() || waits > 0 || (releases > 0 && !others_were_named)
 }
 
 fn build(
