@@ -13,6 +13,7 @@ pub mod layout;
 pub mod record;
 pub mod rule;
 pub mod sample;
+pub mod space;
 pub mod table;
 
 /// The programs, compiled: one object for every architecture, since the register layout is given at load.

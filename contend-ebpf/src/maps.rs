@@ -7,6 +7,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use contend_ebpf::event::{MAX_FRAMES, StackHeader};
 use contend_ebpf::record::{LockKey, LockRecord, Lost, ProcessKey, SampleKey, SampleSums, Settings, Totals};
+use contend_ebpf::rule::{MAX_RULES, Reason, Registers, Rule};
+use contend_ebpf::space::{Page, PageKey, Range, Space};
+use contend_ebpf::table::Block;
 
 use crate::kernel::{self, CodeRange};
 use crate::wait::Thread;
@@ -50,11 +53,37 @@ pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Lost::ALL.len(
 #[map]
 pub static STACK: PerCpuArray<StackBuffer> = PerCpuArray::with_max_entries(1, 0);
 
-/// A stack on its way to the agent.
+/// Rules of all unwind tables.
+#[map]
+pub static RULES: Array<Rule> = Array::with_max_entries(MAX_RULES as u32, 0);
+
+/// Blocks of unwind tables, by number. The agent inserts them; no program does.
+#[map]
+pub static BLOCKS: HashMap<u32, Block> = HashMap::with_max_entries(32_768, BPF_F_NO_PREALLOC);
+
+/// Where the blocks of each page of code are.
+#[map]
+pub static PAGES: HashMap<PageKey, Page> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Executable mappings of the processes whose tables are loaded, by process id.
+#[map]
+pub static SPACES: HashMap<u32, Space> = HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
+
+/// Stacks taken: complete ones at 0, the others by [`contend_ebpf::rule::Reason`].
+#[map]
+pub static WALKS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32 + 1, 0);
+
+/// A stack on its way to the agent. The first members are the walk's own and are not sent.
 #[repr(C)]
 pub struct StackBuffer {
-    /// What the walk needs to know and is not sent.
+    /// For the walk along frame pointers: where code can be.
     pub code: CodeRange,
+    /// For the walk by tables: the frame that it has come to.
+    pub at: Registers,
+    /// The mapping that the last frame was in: most often the next one is in it, too.
+    pub range: Range,
+    /// The process whose stack it is.
+    pub process_id: u32,
     /// What precedes the frames in the event.
     pub header: StackHeader,
     /// The frames; one more than can be used, so that a masked index is always inside.

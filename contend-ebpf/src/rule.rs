@@ -360,3 +360,7 @@ mod tests {
         }
     }
 }
+
+// SAFETY: `repr(C)`, four bytes and two 32-bit numbers, hence without padding; every bit pattern is a value.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Rule {}

@@ -25,7 +25,7 @@ pub struct Row {
 
 /// Rows of consecutive addresses.
 #[repr(C)]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Address of the first row, in bytes from the executable's lowest.
     pub base: u32,
@@ -82,6 +82,11 @@ pub fn search(block: &Block, address: u32) -> u16 {
     // SAFETY: as above, with a length of 1.
     unsafe { block.rows.get_unchecked(low) }.rule
 }
+
+// SAFETY: `repr(C)`, two 32-bit and an even number of 16-bit numbers, hence without padding; every bit pattern is
+// a value.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Block {}
 
 #[cfg(test)]
 mod tests {

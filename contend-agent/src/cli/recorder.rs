@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
 use contend_ebpf::record::{Lost, ProcessKey, Settings};
+use contend_ebpf::rule::Reason;
 use tokio::io::unix::AsyncFd;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
@@ -14,7 +15,7 @@ use super::stop::{StopConditions, Stopped};
 use crate::aggregate::Aggregate;
 use crate::event::Event;
 use crate::output::progress::{Progress, ProgressState};
-use crate::probe::{LockLeftover, Logger, Maps, Probes};
+use crate::probe::{LockLeftover, Logger, Maps, Probes, TableCounters, Tables};
 use crate::profile::model::ProcessIdentity;
 use crate::symbol::{AddressSpaces, Bounds};
 use crate::sys::clock::monotonic_now;
@@ -56,6 +57,10 @@ pub(super) struct Recording {
     pub duration: Duration,
     /// What was lost.
     pub lost: Vec<(Lost, u64)>,
+    /// How many stacks were complete (`None`) or cut short, and why.
+    pub walks: Vec<(Option<Reason>, u64)>,
+    /// The unwind tables.
+    pub tables: TableCounters,
     /// What no unlocker was charged with.
     pub leftover: LockLeftover,
     /// The settings in force at the end.
@@ -85,6 +90,7 @@ impl Recorder {
         for target in targets {
             aggregate.process_mut(target.key).comm.clone_from(&target.comm);
             spaces.observe(target.key);
+            probes.tables.follow(target.key, &spaces)?;
         }
         Ok(Self {
             probes,
@@ -125,7 +131,10 @@ impl Recorder {
     fn take_events(&mut self) {
         while let Some(record) = self.events.get_mut().next() {
             match Event::parse(&record) {
-                Some(event) => take(&mut self.aggregate, &mut self.spaces, &mut self.ended[1], event),
+                Some(event) => {
+                    let tables = Some(&mut self.probes.tables);
+                    take(&mut self.aggregate, &mut self.spaces, tables, &mut self.ended[1], event);
+                }
                 None => debug!("a record of {} bytes is not understood", record.len()),
             }
         }
@@ -169,12 +178,12 @@ impl Recorder {
     /// When the maps cannot be read.
     pub(super) async fn finish(mut self, stopped: Stopped) -> anyhow::Result<Recording> {
         self.progress.clear();
-        let mut maps: Maps = self.probes.detach();
+        let (mut maps, tables): (Maps, Tables) = self.probes.detach();
         let duration = self.clock.elapsed();
         tokio::time::sleep(QUIESCENCE).await;
         while let Some(record) = self.events.get_mut().next() {
             if let Some(event) = Event::parse(&record) {
-                take(&mut self.aggregate, &mut self.spaces, &mut self.ended[1], event);
+                take(&mut self.aggregate, &mut self.spaces, None, &mut self.ended[1], event);
             }
         }
         self.aggregate.add_samples(maps.take_all_samples()?);
@@ -187,6 +196,8 @@ impl Recorder {
             start: self.start,
             duration,
             lost: maps.lost()?,
+            walks: tables.walks()?,
+            tables: tables.counters(),
             leftover,
             settings: maps.settings(),
             stopped,

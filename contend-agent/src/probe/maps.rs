@@ -35,7 +35,7 @@ pub struct LockLeftover {
     pub waiting: u64,
 }
 
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
     ebpf.take_map(name).ok_or(ProbeError::Object(name))
 }
 

@@ -4,8 +4,10 @@ mod layout;
 mod maps;
 mod privilege;
 mod programs;
+mod tables;
 
 pub use layout::{KernelType, LayoutError, kernel_layout};
 pub use maps::{LockLeftover, Maps};
 pub use privilege::{Capability, Privileges};
 pub use programs::{Logger, ProbeError, Probes, Setup};
+pub use tables::{TableCounters, Tables};

@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use super::layout::{LayoutError, kernel_layout};
 use super::maps::Maps;
 use super::privilege::Privileges;
+use super::tables::Tables;
 use crate::sys::readiness::await_readable;
 
 /// Kernel-side messages on their way to the agent's log.
@@ -98,6 +99,8 @@ pub struct Probes {
     ebpf: Ebpf,
     /// The maps.
     pub maps: Maps,
+    /// The unwind tables.
+    pub tables: Tables,
 }
 
 /// The object to load: the one compiled in, or a developer's own.
@@ -137,7 +140,8 @@ impl Probes {
         }
         let (mut maps, events) = Maps::new(&mut ebpf)?;
         maps.change_settings(setup.settings)?;
-        Ok((Self { ebpf, maps }, events))
+        let tables = Tables::new(&mut ebpf)?;
+        Ok((Self { ebpf, maps, tables }, events))
     }
 
     /// Lets the programs run.
@@ -156,10 +160,10 @@ impl Probes {
 
     /// Ends the programs; the maps stay as they are.
     #[must_use]
-    pub fn detach(self) -> Maps {
-        let Self { ebpf, maps } = self;
+    pub fn detach(self) -> (Maps, Tables) {
+        let Self { ebpf, maps, tables } = self;
         drop(ebpf);
-        maps
+        (maps, tables)
     }
 
     /// The programs' messages, to be read when the file descriptor is readable.

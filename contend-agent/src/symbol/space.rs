@@ -211,6 +211,12 @@ impl AddressSpaces {
         self.mappings.get(&id)
     }
 
+    /// The executable mappings that the process was last seen to have, by address.
+    pub fn mappings(&self, process: ProcessKey) -> impl Iterator<Item = &PlacedMapping> {
+        let current = self.spaces.get(&process).map_or(&[][..], |space| &space.current);
+        current.iter().filter_map(|id| self.mappings.get(id))
+    }
+
     /// GNU build id as lower-case hexadecimal digits; empty when there is none.
     pub fn build_id(&self, file: FileId) -> &str {
         self.files.build_id(file)

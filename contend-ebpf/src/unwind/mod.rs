@@ -1,22 +1,34 @@
 //! User stacks: taken, named by a number, and sent to the agent when they are new.
 //!
-//! [`stack`] is the seam: how the frames are found is [`frame_pointer`]'s affair.
+//! By [`mod@table`]s once the agent has loaded the process's, until then along the [`frame_pointer`]s.
 
 mod frame_pointer;
+mod table;
 
 use aya_ebpf::bindings::{BPF_ANY, task_struct};
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use contend_ebpf::event::{EventType, MAX_FRAMES, StackHeader};
 use contend_ebpf::record::{Lost, ProcessKey};
+use contend_ebpf::rule::Reason;
 
 use crate::kernel::UserRegisters;
-use crate::maps::{self, EVENTS, STACK, STACKS_SENT};
+use crate::maps::{self, EVENTS, STACK, STACKS_SENT, WALKS};
 use crate::wait::Thread;
 
 /// The user stack of `task`, the current thread, with its record and registers, as a number that names it in its process, or 0.
 #[inline(always)]
 pub fn stack(task: *const task_struct, thread: &mut Thread, registers: UserRegisters) -> u64 {
-    let frames = frame_pointer::unwind(task, registers);
+    let process_id = thread.process.tgid;
+    let (frames, end) = if table::is_loaded(process_id) {
+        let walked = table::unwind(process_id, registers);
+        (walked.frames, walked.end)
+    } else {
+        (frame_pointer::unwind(task, registers), Reason::NoTable as u32)
+    };
+    if let Some(walks) = WALKS.get_ptr_mut(end) {
+        // SAFETY: a value of this CPU's own, and programs that run on it do not nest.
+        unsafe { *walks += 1 };
+    }
     if frames == 0 {
         maps::lose(Lost::StackUnreadable);
         return 0;
