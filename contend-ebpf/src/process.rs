@@ -6,7 +6,7 @@ use contend_ebpf::event::{EventType, Notice};
 use contend_ebpf::record::{Lost, ProcessKey, WATCH_CHILDREN};
 
 use crate::kernel;
-use crate::maps::{self, EVENTS, PROCESSES, WATCHED};
+use crate::maps::{self, EVENTS, PROCESSES, SPACES, WATCHED};
 
 fn send(event: EventType, process: ProcessKey, parent: u32) {
     let comm = bpf_get_current_comm().unwrap_or_default();
@@ -40,6 +40,8 @@ pub fn forked(parent: *mut task_struct, child: *mut task_struct) {
 pub fn executed(task: *mut task_struct) {
     let process = kernel::process(task);
     if is_known(process) {
+        // Nothing is mapped where it was. Not there: no table was loaded for it.
+        let _ = SPACES.remove(process.tgid);
         send(EventType::Exec, process, 0);
     }
 }
@@ -54,6 +56,7 @@ pub fn exited(task: *mut task_struct) {
     if is_known(process) {
         // Another process may soon have this id.
         let _ = WATCHED.remove(process.tgid);
+        let _ = SPACES.remove(process.tgid);
         send(EventType::Exit, process, 0);
     }
 }

@@ -35,6 +35,8 @@ pub struct Block {
     pub rows: [Row; ROWS],
 }
 
+/// For who makes tables, which the kernel side does not.
+#[cfg(not(target_arch = "bpf"))]
 impl Block {
     /// The block of the first of `rows`, as many as fit, and their number; nothing without rows.
     ///
@@ -61,26 +63,41 @@ impl Block {
     }
 }
 
+/// Distances of the search's steps: after each, the row is one of as many as are not stepped over, and
+/// their sum leads to the last. Not only powers of two, so that no two steps set different bits of an index:
+/// the compiler would join them by `or`, of which the verifier knows a worse bound than of a sum.
+const STEPS: [usize; 10] = [127, 111, 128, 64, 32, 16, 8, 4, 2, 1];
+
 /// Number of the rule that holds at `address`, which is not below the block's base and below the next one's.
 ///
-/// Nine steps without a branch that depends on data: the kernel's verifier would follow both sides of each.
+/// Without a branch on what the rows say: the kernel's verifier would follow both sides of each.
 #[inline(always)]
-pub fn search(block: &Block, address: u32) -> u16 {
-    let offset = address.wrapping_sub(block.base) as u64;
+pub fn search(block: &Block, address: u64) -> u16 {
+    // All 64 bits: of smaller numbers the compiler knows that the sign is a comparison, and makes branches.
+    let offset = address.wrapping_sub(block.base as u64);
+    // Written out: of a loop the compiler makes branches.
     let mut low = 0;
-    let mut length = ROWS;
-    while length > 1 {
-        let half = length / 2;
-        // SAFETY: `low + length` is at most ROWS: at first it is ROWS, a step adds to `low` no more than
-        // it takes from `length`.
-        let begin = unsafe { block.rows.get_unchecked(low + half) }.offset as u64;
-        // 1 when the row begins at or before the offset: the difference is negative.
-        let behind = begin.wrapping_sub(offset + 1) >> 63;
-        low += half * behind as usize;
-        length -= half;
-    }
-    // SAFETY: as above, with a length of 1.
+    low += STEPS[0] * begun(block, low + STEPS[0], offset);
+    low += STEPS[1] * begun(block, low + STEPS[1], offset);
+    low += STEPS[2] * begun(block, low + STEPS[2], offset);
+    low += STEPS[3] * begun(block, low + STEPS[3], offset);
+    low += STEPS[4] * begun(block, low + STEPS[4], offset);
+    low += STEPS[5] * begun(block, low + STEPS[5], offset);
+    low += STEPS[6] * begun(block, low + STEPS[6], offset);
+    low += STEPS[7] * begun(block, low + STEPS[7], offset);
+    low += STEPS[8] * begun(block, low + STEPS[8], offset);
+    low += STEPS[9] * begun(block, low + STEPS[9], offset);
+    // SAFETY: `low` is at most the sum of all steps, which is ROWS - 1.
     unsafe { block.rows.get_unchecked(low) }.rule
+}
+
+/// 1 when row `index`, which is below ROWS, begins at or before `offset`, else 0.
+#[inline(always)]
+fn begun(block: &Block, index: usize, offset: u64) -> usize {
+    // SAFETY: the caller's promise.
+    let begin = unsafe { block.rows.get_unchecked(index) }.offset as u64;
+    // The sign of a difference.
+    (begin.wrapping_sub(offset.wrapping_add(1)) >> 63) as usize
 }
 
 // SAFETY: `repr(C)`, two 32-bit and an even number of 16-bit numbers, hence without padding; every bit pattern is
@@ -90,11 +107,12 @@ unsafe impl aya::Pod for Block {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Block, ROWS, search};
+    use super::{Block, ROWS, STEPS, search};
 
     /// What `search` must find, the plain way.
-    fn linear(block: &Block, address: u32) -> u16 {
-        let begun = block.used().iter().rev().find(|row| block.base + u32::from(row.offset) <= address);
+    fn linear(block: &Block, address: u64) -> u16 {
+        let begun =
+            block.used().iter().rev().find(|row| u64::from(block.base) + u64::from(row.offset) <= address);
         begun.expect("the first row is at the base").rule
     }
 
@@ -117,7 +135,7 @@ mod tests {
     fn search_equals_a_linear_one_for_every_count_and_offset() {
         for count in [1, 2, 3, 4, 5, 63, 64, 65, 246, 247, 248, ROWS - 2, ROWS - 1, ROWS] {
             let block = filled(count, 3);
-            for address in 0x4_0000..0x4_0000 + 3 * ROWS as u32 + 10 {
+            for address in 0x4_0000..0x4_0000 + 3 * ROWS as u64 + 10 {
                 assert_eq!(search(&block, address), linear(&block, address), "{count} rows, {address:#x}");
             }
         }
@@ -127,9 +145,19 @@ mod tests {
     fn the_last_row_holds_beyond_the_span() {
         let block = filled(3, 0x7fff);
         assert_eq!(search(&block, 0x4_0000 + 0xfffd), 101);
-        for address in [0x4_fffe, 0x4_ffff, 0x5_0000, 0x9_0000, u32::MAX] {
+        for address in [0x4_fffe, 0x4_ffff, 0x5_0000, 0x9_0000, u64::from(u32::MAX)] {
             assert_eq!(search(&block, address), 102, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn the_steps_lead_to_every_row() {
+        let mut length = ROWS;
+        for step in STEPS {
+            assert!(step < length);
+            length = step.max(length - step);
+        }
+        assert_eq!((length, STEPS.iter().sum::<usize>()), (1, ROWS - 1));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod intake;
 mod record;
 mod recorder;
 mod report;

@@ -11,16 +11,16 @@ use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::args::RecordArguments;
+use super::intake::Intake;
 use super::stop::{StopConditions, Stopped};
 use crate::aggregate::Aggregate;
 use crate::event::Event;
 use crate::output::progress::{Progress, ProgressState};
-use crate::probe::{LockLeftover, Logger, Maps, Probes, TableCounters, Tables};
+use crate::probe::{LockLeftover, Logger, Probes, TableCounters};
 use crate::profile::model::ProcessIdentity;
-use crate::symbol::{AddressSpaces, Bounds};
+use crate::symbol::AddressSpaces;
 use crate::sys::clock::monotonic_now;
 use crate::sys::readiness::await_readable;
-use crate::target;
 
 /// How often the samples are taken out of the kernel, and the progress is shown.
 const TURN: Duration = Duration::from_secs(1);
@@ -34,10 +34,9 @@ pub(super) struct Recorder {
     probes: Probes,
     events: AsyncFd<RingBuf<MapData>>,
     logger: Option<AsyncFd<Logger>>,
-    aggregate: Aggregate,
-    spaces: AddressSpaces,
-    /// Processes that ended in the last turn, and in this one: their last waits may still be on their way.
-    ended: [Vec<ProcessKey>; 2],
+    intake: Intake,
+    /// Processes that ended in the last turn: their last waits may still be on their way.
+    ended: Vec<ProcessKey>,
     uncharged: u64,
     progress: Progress<std::io::Stderr>,
     start: SystemTime,
@@ -85,20 +84,21 @@ impl Recorder {
             0 | 1 => None,
             _ => Some(probes.logger().context("cannot read the kernel side's messages")?),
         };
-        let mut aggregate = Aggregate::default();
-        let mut spaces = AddressSpaces::new(Bounds::of_this_process());
+        let mut intake = Intake::new();
         for target in targets {
-            aggregate.process_mut(target.key).comm.clone_from(&target.comm);
-            spaces.observe(target.key);
-            probes.tables.follow(target.key, &spaces)?;
+            intake.aggregate.process_mut(target.key).comm.clone_from(&target.comm);
+            // A command that is held has yet to map what it will run.
+            if arguments.command.is_empty() {
+                intake.spaces.observe(target.key);
+                probes.tables.follow(target.key, &intake.spaces)?;
+            }
         }
         Ok(Self {
             probes,
             events: await_readable(events).context("cannot watch the ring buffer")?,
             logger,
-            aggregate,
-            spaces,
-            ended: [Vec::new(), Vec::new()],
+            intake,
+            ended: Vec::new(),
             uncharged: 0,
             progress: if arguments.quiet { Progress::off() } else { Progress::on_stderr() },
             start: SystemTime::now(),
@@ -120,7 +120,7 @@ impl Recorder {
                 stopped = stop.stopped() => return stopped.context("cannot wait for the target"),
                 ready = self.events.readable_mut() => {
                     ready.context("cannot watch the ring buffer")?.clear_ready();
-                    self.take_events();
+                    self.take_events()?;
                 }
                 ready = readable(&mut self.logger) => ready.context("cannot read the kernel side's messages")?,
                 _ = turn.tick() => self.turn()?,
@@ -128,26 +128,24 @@ impl Recorder {
         }
     }
 
-    fn take_events(&mut self) {
+    fn take_events(&mut self) -> anyhow::Result<()> {
         while let Some(record) = self.events.get_mut().next() {
             match Event::parse(&record) {
-                Some(event) => {
-                    let tables = Some(&mut self.probes.tables);
-                    take(&mut self.aggregate, &mut self.spaces, tables, &mut self.ended[1], event);
-                }
+                Some(event) => self.intake.take(event, &mut self.probes.tables)?,
                 None => debug!("a record of {} bytes is not understood", record.len()),
             }
         }
+        Ok(())
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        self.take_events();
+        self.take_events()?;
         let maps = &mut self.probes.maps;
-        self.aggregate.add_samples(maps.turn_samples()?);
-        self.aggregate.set_totals(maps.totals()?);
-        let [before, now] = &mut self.ended;
-        for process in std::mem::replace(before, std::mem::take(now)) {
-            self.aggregate.set_totals(maps.take_totals(process).map(|totals| (process, totals)));
+        let aggregate = &mut self.intake.aggregate;
+        aggregate.add_samples(maps.turn_samples()?);
+        aggregate.set_totals(maps.totals()?);
+        for process in std::mem::replace(&mut self.ended, std::mem::take(&mut self.intake.ended)) {
+            aggregate.set_totals(maps.take_totals(process).map(|totals| (process, totals)));
         }
         self.turns += 1;
         if self.turns.is_multiple_of(RETIRE_EVERY) {
@@ -161,7 +159,7 @@ impl Recorder {
             return Ok(());
         }
         let mut state = ProgressState { elapsed: self.clock.elapsed(), ..ProgressState::default() };
-        for (_, process) in self.aggregate.processes() {
+        for (_, process) in self.intake.aggregate.processes() {
             state.waits += process.totals.waits;
             state.delay += process.totals.delay;
             state.processes += u64::from(process.totals.waits > 0);
@@ -178,21 +176,22 @@ impl Recorder {
     /// When the maps cannot be read.
     pub(super) async fn finish(mut self, stopped: Stopped) -> anyhow::Result<Recording> {
         self.progress.clear();
-        let (mut maps, tables): (Maps, Tables) = self.probes.detach();
+        let (mut maps, mut tables) = self.probes.detach();
         let duration = self.clock.elapsed();
         tokio::time::sleep(QUIESCENCE).await;
         while let Some(record) = self.events.get_mut().next() {
             if let Some(event) = Event::parse(&record) {
-                take(&mut self.aggregate, &mut self.spaces, None, &mut self.ended[1], event);
+                self.intake.take(event, &mut tables)?;
             }
         }
-        self.aggregate.add_samples(maps.take_all_samples()?);
-        self.aggregate.set_totals(maps.totals()?);
+        let Intake { mut aggregate, spaces, .. } = self.intake;
+        aggregate.add_samples(maps.take_all_samples()?);
+        aggregate.set_totals(maps.totals()?);
         let mut leftover = maps.lock_leftover()?;
         leftover.uncharged += self.uncharged;
         Ok(Recording {
-            aggregate: self.aggregate,
-            spaces: self.spaces,
+            aggregate,
+            spaces,
             start: self.start,
             duration,
             lost: maps.lost()?,
@@ -202,36 +201,6 @@ impl Recorder {
             settings: maps.settings(),
             stopped,
         })
-    }
-}
-
-fn take(aggregate: &mut Aggregate, spaces: &mut AddressSpaces, ended: &mut Vec<ProcessKey>, event: Event) {
-    match event {
-        Event::Stack { process, stack, frames } => {
-            // Each is where a call returns to, the system call's own included: the call is just before.
-            let addresses: Vec<u64> = frames.iter().map(|address| address.saturating_sub(1).max(1)).collect();
-            let places = spaces.place(process, &addresses);
-            aggregate.add_stack(process, stack, places);
-            name(aggregate, process);
-        }
-        Event::Exec(process) => {
-            spaces.exec(process);
-            aggregate.process_mut(process).comm.clear();
-            name(aggregate, process);
-        }
-        Event::Fork { process, .. } => name(aggregate, process),
-        Event::Exit(process) => ended.push(process),
-    }
-}
-
-/// Notes the process's name, if it is not known.
-fn name(aggregate: &mut Aggregate, process: ProcessKey) {
-    let record = aggregate.process_mut(process);
-    if record.comm.is_empty()
-        && let Ok(identity) = target::identify(process.tgid)
-        && identity.key == process
-    {
-        record.comm = identity.comm;
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 
 use anyhow::Context as _;
 use contend_ebpf::record::{ProcessKey, Totals};
+use contend_ebpf::rule::Reason;
 use tracing::info;
 
 use super::args::{RecordArguments, RunQueue};
@@ -62,6 +63,10 @@ pub(super) fn write(
         written.push(built);
     }
     info!("symbols: {:?}", builder.counters());
+    info!("unwind tables: {:?}", recording.tables);
+    for (end, count) in recording.walks.iter().filter(|(_, count)| *count > 0) {
+        info!("{count} stacks: {}", end.map_or("complete", Reason::meaning));
+    }
     let text = if arguments.quiet { file_names(&written) } else { summary(&recording, &written) };
     print(&text).context("cannot print the summary; the profiles are written")
 }

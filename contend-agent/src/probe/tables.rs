@@ -84,8 +84,9 @@ impl Tables {
     ///
     /// When the kernel has no room for it.
     pub fn follow(&mut self, process: ProcessKey, spaces: &AddressSpaces) -> Result<(), MapError> {
-        let mut ranges: Vec<Range> =
-            spaces.mappings(process).map(|mapping| self.range(mapping, spaces)).collect();
+        // The old vsyscall page lies in the kernel's half of the addresses.
+        let user_mappings = spaces.mappings(process).filter(|mapping| mapping.limit < Range::NONE.start);
+        let mut ranges: Vec<Range> = user_mappings.map(|mapping| self.range(mapping, spaces)).collect();
         if ranges.is_empty() {
             return Ok(());
         }

@@ -51,7 +51,7 @@ impl Table {
         let Some(block) = behind.checked_sub(1).and_then(|index| self.blocks.get(index)) else {
             return Rule::NONE;
         };
-        self.rules.get(usize::from(table::search(block, address))).copied().unwrap_or_default()
+        self.rules.get(usize::from(table::search(block, address.into()))).copied().unwrap_or_default()
     }
 }
 

@@ -22,7 +22,7 @@ fn check(table: &Table) {
         let within = |row: &contend_ebpf::table::Row| usize::from(row.rule) < table.rules.len();
         assert!(block.rows.iter().all(within));
         let last = block.used().last().unwrap();
-        assert_eq!(search(block, u32::MAX), last.rule);
+        assert_eq!(search(block, u32::MAX.into()), last.rule);
     }
     assert_eq!(table.rule_at(u32::MAX), contend_ebpf::rule::Rule::NONE, "nothing is known behind the last");
 }
@@ -127,7 +127,7 @@ fn a_full_rule_set_makes_rows_unsupported_and_says_how_many() {
     assert_eq!(first.blocks, again.blocks);
     assert_eq!(first.directory().len(), first.blocks.len());
     let address = table.blocks[0].base + 100;
-    assert_eq!(set.rules()[usize::from(search(&first.blocks[0], address))], table.rule_at(address));
+    assert_eq!(set.rules()[usize::from(search(&first.blocks[0], address.into()))], table.rule_at(address));
 }
 
 #[test]

@@ -119,5 +119,5 @@ extern "C" fn find_rule(executable: u32, address: u32) -> u32 {
     let block = unsafe { &*page }.block(address);
     let Some(block) = BLOCKS.get_ptr(block) else { return NO_RULE };
     // SAFETY: as above.
-    table::search(unsafe { &*block }, address) as u32
+    table::search(unsafe { &*block }, address as u64) as u32
 }
