@@ -134,7 +134,7 @@ impl Registers {
 pub enum Reason {
     /// The program counter is in no executable mapping that is known.
     NoMapping = 1,
-    /// The mapping's executable has no table yet.
+    /// The process's tables are not loaded: the walk was along the frame pointers.
     NoTable,
     /// The executable's table says nothing of the program counter.
     NoRow,
@@ -177,7 +177,9 @@ impl Reason {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::NoMapping => "stacks cut short in memory that belongs to no known executable",
-            Self::NoTable => "stacks cut short in an executable whose unwind table was not loaded yet",
+            Self::NoTable => {
+                "stacks taken along frame pointers, without unwind tables, and perhaps cut short"
+            }
             Self::NoRow => "stacks cut short in code without unwind information",
             Self::ReadFault => "stacks cut short where the thread's memory could not be read",
             Self::Depth => "stacks cut short at the greatest number of frames",

@@ -75,6 +75,11 @@ pub struct RecordArguments {
     #[arg(long, value_name = "HOW", env = "CONTEND_RUN_QUEUE", default_value = "fold")]
     pub run_queue: RunQueue,
 
+    /// How stacks are unwound: by the executables' unwind tables, which needs nothing of the program, or
+    /// along frame pointers, which is cheaper and right only for code that keeps them.
+    #[arg(long, value_name = "HOW", env = "CONTEND_UNWIND", default_value = "tables")]
+    pub unwind: Unwind,
+
     /// Print nothing but errors and the files' names.
     #[arg(short, long, env = "CONTEND_QUIET", value_parser = flag())]
     pub quiet: bool,
@@ -114,6 +119,15 @@ pub enum RunQueue {
     Fold,
     /// Samples of its own, with count 0 and label `phase=run_queue`.
     Split,
+}
+
+/// How stacks are unwound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Unwind {
+    /// By unwind tables; along frame pointers where there is none.
+    Tables,
+    /// Along frame pointers.
+    FramePointers,
 }
 
 impl RecordArguments {
@@ -224,6 +238,7 @@ mod tests {
             &["--mutex-fraction", "1.5"],
             &["--labels", "colour"],
             &["--run-queue", "drop"],
+            &["--unwind", "magic"],
             &["--nonsense"],
             &["--pid", "1", "--", "true"],
             &["true"],

@@ -3,6 +3,7 @@
 use aya::maps::MapError;
 use contend_ebpf::record::ProcessKey;
 
+use super::args::Unwind;
 use crate::aggregate::Aggregate;
 use crate::event::Event;
 use crate::probe::Tables;
@@ -17,13 +18,26 @@ pub(super) struct Intake {
     pub spaces: AddressSpaces,
     /// Processes that have ended since this was last looked at.
     pub ended: Vec<ProcessKey>,
+    unwind: Unwind,
 }
 
 impl Intake {
     /// Nothing yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(unwind: Unwind) -> Self {
         let spaces = AddressSpaces::new(Bounds::of_this_process());
-        Self { aggregate: Aggregate::default(), spaces, ended: Vec::new() }
+        Self { aggregate: Aggregate::default(), spaces, ended: Vec::new(), unwind }
+    }
+
+    /// Loads the unwind tables of what the process is known to map, if stacks are unwound by them.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no room for the process's mappings.
+    pub(super) fn load_tables(&self, process: ProcessKey, tables: &mut Tables) -> Result<(), MapError> {
+        match self.unwind {
+            Unwind::Tables => tables.follow(process, &self.spaces),
+            Unwind::FramePointers => Ok(()),
+        }
     }
 
     /// Takes in one event; unwind tables that it calls for are loaded into `tables`.
@@ -40,7 +54,7 @@ impl Intake {
                 let places = self.spaces.place(process, &addresses);
                 self.aggregate.add_stack(process, stack, places);
                 self.name(process);
-                tables.follow(process, &self.spaces)?;
+                self.load_tables(process, tables)?;
             }
             Event::Exec(process) => {
                 self.spaces.exec(process);

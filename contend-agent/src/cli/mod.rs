@@ -17,7 +17,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-pub use args::{Action, Arguments, LabelName, RecordArguments, RunQueue};
+pub use args::{Action, Arguments, LabelName, RecordArguments, RunQueue, Unwind};
 
 /// Runs the agent as the command line says, and tells the exit code.
 #[must_use]

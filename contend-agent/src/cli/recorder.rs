@@ -84,13 +84,13 @@ impl Recorder {
             0 | 1 => None,
             _ => Some(probes.logger().context("cannot read the kernel side's messages")?),
         };
-        let mut intake = Intake::new();
+        let mut intake = Intake::new(arguments.unwind);
         for target in targets {
             intake.aggregate.process_mut(target.key).comm.clone_from(&target.comm);
             // A command that is held has yet to map what it will run.
             if arguments.command.is_empty() {
                 intake.spaces.observe(target.key);
-                probes.tables.follow(target.key, &intake.spaces)?;
+                intake.load_tables(target.key, &mut probes.tables)?;
             }
         }
         Ok(Self {

@@ -6,7 +6,6 @@ use std::process::ExitStatus;
 
 use anyhow::Context as _;
 use contend_ebpf::record::{ProcessKey, Totals};
-use contend_ebpf::rule::Reason;
 use tracing::info;
 
 use super::args::{RecordArguments, RunQueue};
@@ -64,8 +63,10 @@ pub(super) fn write(
     }
     info!("symbols: {:?}", builder.counters());
     info!("unwind tables: {:?}", recording.tables);
-    for (end, count) in recording.walks.iter().filter(|(_, count)| *count > 0) {
-        info!("{count} stacks: {}", end.map_or("complete", Reason::meaning));
+    for (reason, count) in recording.walks.iter().filter_map(|(end, count)| Some(((*end)?, count))) {
+        if *count > 0 {
+            info!("{count} {}", reason.meaning());
+        }
     }
     let text = if arguments.quiet { file_names(&written) } else { summary(&recording, &written) };
     print(&text).context("cannot print the summary; the profiles are written")
@@ -114,6 +115,7 @@ fn summary(recording: &Recording, written: &[Written]) -> String {
         processes: &processes,
         still_waiting: recording.leftover.waiting,
         uncharged: recording.leftover.uncharged,
+        stacks: &recording.walks,
         lost: &recording.lost,
         mutex_fraction: recording.settings.mutex_fraction,
         block_rate: recording.settings.block_rate,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contend_ebpf::record::{Lost, Totals};
+use contend_ebpf::rule::Reason;
 
 use super::quantity::{count, duration, mean, share, shorten};
 use crate::profile::model::{ProcessIdentity, Profile};
@@ -33,6 +34,8 @@ pub struct Summary<'a> {
     pub still_waiting: u64,
     /// Waiting of finished waits that no release followed, in ns: in the block profiles only.
     pub uncharged: u64,
+    /// How many stacks were complete (`None`), and how many were cut short for which reason.
+    pub stacks: &'a [(Option<Reason>, u64)],
     /// Events lost, by reason; zeros are not shown.
     pub lost: &'a [(Lost, u64)],
     /// The mutex profile's sampling in force: one release in so many; 0 is off.
@@ -139,6 +142,7 @@ fn totals(summary: &Summary<'_>) -> String {
         lines.push(("uncharged", format!("{uncharged} waited on locks that nobody released afterwards")));
     }
     lines.extend(still_waiting(summary).map(|text| ("waiting", text)));
+    lines.extend(stacks_taken(summary).map(|text| ("stacks", text)));
     lines.push(("sampling", sampling(summary)));
     lines.iter().map(|(name, text)| format!("  {name:<10}{text}\n")).collect()
 }
@@ -146,6 +150,25 @@ fn totals(summary: &Summary<'_>) -> String {
 fn still_waiting(summary: &Summary<'_>) -> Option<String> {
     let threads = count(summary.still_waiting, "thread");
     (summary.still_waiting > 0).then(|| format!("{threads} still waiting at the end, not included"))
+}
+
+/// How many stacks reached the thread's first function, and why the others did not.
+fn stacks_taken(summary: &Summary<'_>) -> Option<String> {
+    let number = |wanted: Option<Reason>| {
+        summary.stacks.iter().filter(|(end, _)| *end == wanted).map(|(_, count)| count).sum::<u64>()
+    };
+    let all: u64 = summary.stacks.iter().map(|(_, count)| count).sum();
+    let cut: Vec<String> = Reason::ALL
+        .into_iter()
+        .filter(|reason| number(Some(*reason)) > 0)
+        .map(|reason| format!("{} {}", number(Some(reason)), reason.name()))
+        .collect();
+    let complete = share(number(None), all);
+    match cut.as_slice() {
+        _ if all == 0 => None,
+        [] => Some(format!("all {all} complete")),
+        cut => Some(format!("{complete} of {all} complete; cut short: {}", cut.join(", "))),
+    }
 }
 
 fn sampling(summary: &Summary<'_>) -> String {

@@ -1,6 +1,7 @@
 use std::time::UNIX_EPOCH;
 
 use contend_ebpf::record::ProcessKey;
+use contend_ebpf::rule::Reason;
 
 use super::*;
 use crate::profile::model::{Label, LabelValue, Line, Location, Mapping, ProfileKind, Sample};
@@ -62,6 +63,7 @@ const NOTHING: Summary<'_> = Summary {
     processes: &[],
     still_waiting: 0,
     uncharged: 0,
+    stacks: &[],
     lost: &[],
     mutex_fraction: 1,
     block_rate: 1,
@@ -103,6 +105,12 @@ fn one_process() {
     let summary = Summary {
         processes: &processes,
         still_waiting: 3,
+        stacks: &[
+            (None, 995),
+            (Some(Reason::NoTable), 4),
+            (Some(Reason::Depth), 1),
+            (Some(Reason::NoRow), 0),
+        ],
         lost: &[(Lost::RingFull, 0), (Lost::StackUnreadable, 12)],
         ..NOTHING
     };
@@ -114,6 +122,7 @@ server (pid 1234), recorded for 30s
   paired    98.7% of the waits: the thread that ended them is known
   releases  9876 found waiters, charged with 38s
   waiting   3 threads still waiting at the end, not included
+  stacks    99.5% of 1000 complete; cut short: 4 no_table, 1 depth
   sampling  every release; every wait
 
 Mutex profile: releases that made others wait, 10s delay in 150 contentions
