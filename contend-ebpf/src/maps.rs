@@ -12,6 +12,7 @@ use contend_ebpf::space::{Page, PageKey, Range, Space};
 use contend_ebpf::table::Block;
 
 use crate::kernel::{self, CodeRange};
+use crate::unwind::Notes;
 use crate::wait::Thread;
 
 /// What may be changed while the programs run; one entry.
@@ -82,6 +83,8 @@ pub struct StackBuffer {
     pub at: Registers,
     /// The mapping that the last frame was in: most often the next one is in it, too.
     pub range: Range,
+    /// What is noted of it, to know the same stack again.
+    pub notes: Notes,
     /// The process whose stack it is.
     pub process_id: u32,
     /// What precedes the frames in the event.

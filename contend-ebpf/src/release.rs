@@ -11,6 +11,7 @@ use contend_ebpf::sample;
 
 use crate::kernel::{self, UserRegisters, layout};
 use crate::maps::{self, THREADS};
+use crate::unwind::At;
 use crate::wait::{Phase, Thread};
 use crate::{lock, tally, unwind};
 
@@ -195,7 +196,7 @@ fn charge(waker: *mut task_struct, waiter: &Thread, record: *mut LockRecord, wak
         let wanted =
             unlocker.process.tgid != layout!(agent_tgid) && maps::is_watched(settings, unlocker.process.tgid);
         let sampled = wanted && sample::mutex(settings.mutex_fraction, random);
-        let stack = if sampled { unwind::stack(waker, unlocker, registers) } else { 0 };
+        let stack = if sampled { unwind::stack(waker, unlocker, registers, At::Release) } else { 0 };
         let most = wake.most;
         unlocker.release =
             Release { lock: waiter.lock, ip, sp, most, woken: 1, first_wake: now, stack, sampled };

@@ -44,6 +44,8 @@ impl Range {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
+    /// Another number each time that the mappings change.
+    pub generation: u64,
     /// The mappings.
     pub ranges: [Range; RANGES],
 }
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn find_equals_a_linear_search() {
         for count in [1, 2, 3, 59, 60, 61, RANGES - 1, RANGES] {
-            let mut space = Space { ranges: [Range::NONE; RANGES] };
+            let mut space = Space { generation: 0, ranges: [Range::NONE; RANGES] };
             for (index, range) in space.ranges[..count].iter_mut().enumerate() {
                 let start = 0x1000 * (2 * index as u64 + 1);
                 *range = Range { start, limit: start + 0x1000, ..Range::NONE };

@@ -10,6 +10,7 @@ use contend_ebpf::record::{COMM_LEN, LockKey, Lost, ProcessKey, Settings};
 use crate::kernel::{self, UserRegisters, layout};
 use crate::maps::{self, THREADS};
 use crate::release::Release;
+use crate::unwind::{At, Memo};
 use crate::{lock, tally, unwind};
 
 /// The x32 ABI's mark in a system call's number.
@@ -56,6 +57,8 @@ pub struct Thread {
     pub stack: u64,
     /// The two stacks of this thread that the agent was last found to have.
     pub sent: [u64; 2],
+    /// The last stack at a wait and the last one at a release.
+    pub memos: [Memo; 2],
     /// See [`Wait::timed`].
     pub timed: bool,
     /// See [`Wait::shared`].
@@ -151,7 +154,8 @@ fn begin(
     if settings.label_thread != 0 {
         thread.name = bpf_get_current_comm().unwrap_or_default();
     }
-    thread.stack = if settings.block_rate != 0 { unwind::stack(task, thread, registers) } else { 0 };
+    thread.stack =
+        if settings.block_rate != 0 { unwind::stack(task, thread, registers, At::Wait) } else { 0 };
     thread.lock = lock::key(task, wait.word, thread.memory(), wait.shared);
     // SAFETY: the helper has no preconditions.
     thread.start = unsafe { bpf_ktime_get_ns() };

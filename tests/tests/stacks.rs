@@ -93,3 +93,24 @@ fn frame_pointers_may_be_asked_for() {
     assert!(mutex as f64 >= 0.95 * all as f64, "{mutex} of {all}");
     assert_eq!(stacks(&run).0, 0, "no table was loaded");
 }
+
+/// A stack like the thread's last one is told from it, and one that is the same is recognised.
+#[test]
+fn waits_at_one_place_from_several_callers() {
+    let _alone = alone();
+    let program = contend_tests::workload::executable("same_place");
+    let (run, pid) = attach_and_run(gated(&mut Command::new(program)), &[]);
+    let block = run.block(pid);
+    assert_eq!(stacks(&run).0, stacks(&run).1, "{}", run.stdout);
+    // Of 300 rounds, by the program's own rule.
+    let rounds = |wanted: &dyn Fn(u32) -> bool| (0..300).filter(|i| wanted(i % 16)).count() as i64;
+    let expected = [
+        ("above_first", rounds(&|i| i < 13)),
+        ("second_caller", rounds(&|i| i == 13)),
+        ("also_above_first", rounds(&|i| i > 13)),
+        ("first_caller", rounds(&|i| i != 13)),
+    ];
+    for (function, count) in expected {
+        assert_eq!(block.with(function).contentions(), count, "{function}\n{}", block.stacks());
+    }
+}

@@ -52,6 +52,7 @@ pub struct Tables {
     loaded: HashMap<ProcessKey, Vec<Range>>,
     next_executable: u32,
     next_block: u32,
+    generation: u64,
     counters: TableCounters,
 }
 
@@ -74,6 +75,7 @@ impl Tables {
             loaded: HashMap::new(),
             next_executable: NO_TABLE + 1,
             next_block: 0,
+            generation: 0,
             counters: TableCounters::default(),
         })
     }
@@ -95,7 +97,8 @@ impl Tables {
         if self.loaded.get(&process) == Some(&ranges) {
             return Ok(());
         }
-        let mut space = Space { ranges: [Range::NONE; RANGES] };
+        self.generation += 1;
+        let mut space = Space { generation: self.generation, ranges: [Range::NONE; RANGES] };
         space.ranges[..ranges.len()].copy_from_slice(&ranges);
         insert(&mut self.spaces, process.tgid, &space)?;
         self.loaded.insert(process, ranges);

@@ -3,7 +3,10 @@
 //! By [`mod@table`]s once the agent has loaded the process's, until then along the [`frame_pointer`]s.
 
 mod frame_pointer;
+mod memo;
 mod table;
+
+pub use memo::{Memo, Notes};
 
 use aya_ebpf::bindings::{BPF_ANY, task_struct};
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
@@ -15,33 +18,65 @@ use crate::kernel::UserRegisters;
 use crate::maps::{self, EVENTS, STACK, STACKS_SENT, WALKS};
 use crate::wait::Thread;
 
-/// The user stack of `task`, the current thread, with its record and registers, as a number that names it in its process, or 0.
+/// Where a stack is taken: a thread's are the same again and again at each.
+#[derive(Clone, Copy)]
+pub enum At {
+    /// At a wait.
+    Wait = 0,
+    /// At a release.
+    Release = 1,
+}
+
+/// The user stack of `task`, the current thread, with its record and registers, as a number that names it
+/// in its process, or 0.
 #[inline(always)]
-pub fn stack(task: *const task_struct, thread: &mut Thread, registers: UserRegisters) -> u64 {
+pub fn stack(task: *const task_struct, thread: &mut Thread, registers: UserRegisters, at: At) -> u64 {
     let process_id = thread.process.tgid;
-    let (frames, end) = if table::is_loaded(process_id) {
-        let walked = table::unwind(process_id, registers);
-        (walked.frames, walked.end)
-    } else {
-        (frame_pointer::unwind(task, registers), Reason::NoTable as u32)
+    let memory = thread.memory();
+    let Some(generation) = table::generation(process_id) else {
+        count_walk(Reason::NoTable as u32);
+        let frames = frame_pointer::unwind(task, registers);
+        return known(thread, frames).unwrap_or(0);
     };
+    let memo = &thread.memos[at as usize];
+    if memo.holds(memory, generation, registers) {
+        count_walk(memo.end);
+        return memo.stack;
+    }
+    let walked = table::unwind(process_id, registers);
+    count_walk(walked.end);
+    let Some(stack) = known(thread, walked.frames) else { return 0 };
+    // Only a stack that the agent has need not be sent when it is met again.
+    if thread.sent[0] == stack || thread.sent[1] == stack {
+        thread.memos[at as usize].keep(memory, generation, registers, stack, walked.end);
+    }
+    stack
+}
+
+#[inline(always)]
+fn count_walk(end: u32) {
     if let Some(walks) = WALKS.get_ptr_mut(end) {
         // SAFETY: a value of this CPU's own, and programs that run on it do not nest.
         unsafe { *walks += 1 };
     }
+}
+
+/// The name of the stack in this CPU's buffer, which the agent is sent if it is new.
+#[inline(always)]
+fn known(thread: &mut Thread, frames: u32) -> Option<u64> {
     if frames == 0 {
         maps::lose(Lost::StackUnreadable);
-        return 0;
+        return None;
     }
     let stack = name(frames, thread.memory() ^ ((thread.process.tgid as u64) << 32));
     if thread.sent[0] == stack || thread.sent[1] == stack {
-        return stack;
+        return Some(stack);
     }
     // SAFETY: a value is not read, only its being there is asked for.
     if unsafe { STACKS_SENT.get(stack) }.is_some() || send(thread.process, stack, frames) {
         thread.sent = [stack, thread.sent[0]];
     }
-    stack
+    Some(stack)
 }
 
 /// A number for the first `frames` frames in this CPU's buffer; never 0. The memory in `seed` tells

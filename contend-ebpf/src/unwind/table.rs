@@ -6,6 +6,7 @@ use contend_ebpf::rule::{self, Reason, Registers};
 use contend_ebpf::space::{self, NO_TABLE, PAGE_BITS, PageKey, Range};
 use contend_ebpf::table;
 
+use super::memo::Notes;
 use crate::kernel::UserRegisters;
 use crate::maps::{BLOCKS, PAGES, RULES, SPACES, STACK, StackBuffer};
 
@@ -26,10 +27,12 @@ pub struct Walked {
     pub end: u32,
 }
 
-/// Whether the process's tables are loaded.
+/// Which of the process's mappings are loaded, as a number that changes with them; nothing when none are.
 #[inline(always)]
-pub fn is_loaded(process_id: u32) -> bool {
-    SPACES.get_ptr(process_id).is_some()
+pub fn generation(process_id: u32) -> Option<u64> {
+    let space = SPACES.get_ptr(process_id)?;
+    // SAFETY: a map value, which only the agent replaces, as a whole.
+    Some(unsafe { (*space).generation })
 }
 
 /// Writes the current thread's program counter and return addresses into this CPU's stack buffer, the
@@ -41,6 +44,7 @@ pub fn unwind(process_id: u32, registers: UserRegisters) -> Walked {
     unsafe {
         (*buffer).at = Registers { pc: registers.ip(), sp: registers.sp(), fp: registers.fp(), exact: true };
         (*buffer).range = Range::NONE;
+        (*buffer).notes.begin(registers.sp());
         (*buffer).process_id = process_id;
     }
     for index in 0..MAX_FRAMES as u32 {
@@ -71,7 +75,9 @@ extern "C" fn step(index: u32) -> u32 {
     let offset = address.wrapping_sub(buffer.range.base) as u32;
     let number = find_rule(buffer.range.executable, offset);
     let Some(rule) = RULES.get(number) else { return Reason::NoRow as u32 };
-    match rule::apply(rule, &buffer.at, read) {
+    let at = buffer.at;
+    let notes = &raw mut buffer.notes;
+    match rule::apply(rule, &at, |address| read(notes, address)) {
         Ok(Some(caller)) => buffer.at = caller,
         Ok(None) => return COMPLETE,
         Err(reason) => return reason as u32,
@@ -79,13 +85,18 @@ extern "C" fn step(index: u32) -> u32 {
     GOES_ON
 }
 
-/// A word of the thread's memory.
+/// A word of the thread's memory, noted.
 #[inline(always)]
-fn read(address: u64) -> Option<u64> {
+fn read(notes: *mut Notes, address: u64) -> Option<u64> {
     let mut word = 0u64;
     // SAFETY: `word` has room for 8 bytes; a bad user address is an error, not a fault.
     let error = unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const _) };
-    (error == 0).then_some(word)
+    if error != 0 {
+        return None;
+    }
+    // SAFETY: a place in this CPU's own buffer.
+    unsafe { (*notes).add(address, word) };
+    Some(word)
 }
 
 /// Finds the mapping that the address lies in and keeps it in the buffer; 0 when there is none.
