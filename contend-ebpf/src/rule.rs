@@ -258,3 +258,111 @@ fn interrupted(saved: u64, read: impl Fn(u64) -> Option<u64>) -> Result<Option<R
     let pc = read(saved.wrapping_add(signal::PC as u64)).ok_or(Reason::ReadFault)?;
     Ok(Some(Registers { pc, sp, fp, exact: true }))
 }
+
+// SAFETY: `repr(C)`, four bytes and two 32-bit numbers, hence without padding; every bit pattern is a value.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Rule {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reason, Registers, Rule, UNKNOWN_FP, apply, cfa, fp, ra};
+
+    const STACK: u64 = 0x7000;
+
+    /// A stack at [`STACK`], each word of which is its own index + 0x100, but word 0, which points to word 4.
+    fn read(address: u64) -> Option<u64> {
+        let index = address.checked_sub(STACK)? / 8;
+        match index {
+            0 => Some(STACK + 32),
+            1..64 => Some(0x100 + index),
+            _ => None,
+        }
+    }
+
+    fn at(fp: u64) -> Registers {
+        Registers { pc: 0x401_00b, sp: STACK, fp, exact: true }
+    }
+
+    fn rule(cfa: u8, cfa_offset: i32) -> Rule {
+        Rule { cfa, cfa_offset, ..Rule::default() }
+    }
+
+    fn next(pc: u64, sp: u64, fp: u64) -> Result<Option<Registers>, Reason> {
+        Ok(Some(Registers { pc, sp, fp, exact: false }))
+    }
+
+    #[test]
+    fn a_rule_is_twelve_bytes() {
+        assert_eq!(size_of::<Rule>(), 12);
+    }
+
+    #[test]
+    fn each_way_to_the_caller() {
+        let fp_word = STACK + 80;
+        assert_eq!(apply(&rule(cfa::SP, 24), &at(5), read), next(0x102, STACK + 24, 5));
+        assert_eq!(apply(&rule(cfa::FP, 16), &at(fp_word), read), next(0x10b, fp_word + 16, fp_word));
+        let deref = Rule { addend: 16, ..rule(cfa::DEREF_SP, 0) };
+        assert_eq!(apply(&deref, &at(5), read), next(0x105, STACK + 48, 5));
+        let deref = Rule { addend: 8, ..rule(cfa::DEREF_FP, -80) };
+        assert_eq!(apply(&deref, &at(fp_word), read), next(0x104, STACK + 40, fp_word));
+        let by_convention = apply(&Rule::FRAME_POINTER, &at(fp_word), read);
+        assert_eq!(by_convention, next(0x10b, fp_word + 16, 0x10a));
+    }
+
+    #[test]
+    fn an_entry_of_the_linkage_table_has_pushed_from_its_offset_on() {
+        assert_eq!(apply(&rule(cfa::PLT, 11), &at(5), read), next(0x101, STACK + 16, 5));
+        let before = Registers { pc: 0x401_00a, ..at(5) };
+        let stack = |address| Some(if address == STACK { 0x55 } else { 0x66 });
+        assert_eq!(apply(&rule(cfa::PLT, 11), &before, stack), next(0x55, STACK + 8, 5));
+    }
+
+    #[test]
+    fn each_way_to_the_frame_pointer() {
+        let with = |kind, fp_offset| Rule { fp: kind, fp_offset, ..rule(cfa::SP, 64) };
+        let fp_of = |rule| apply(&rule, &at(STACK + 80), read).map(|next| next.map(|next| next.fp));
+        assert_eq!(fp_of(with(fp::AT_CFA, -16)), Ok(Some(0x106)));
+        assert_eq!(fp_of(with(fp::AT_FP, 8)), Ok(Some(0x10b)));
+        assert_eq!(fp_of(with(fp::AT_SP, 8)), Ok(Some(0x101)));
+        assert_eq!(fp_of(with(fp::UNKNOWN, 0)), Ok(Some(UNKNOWN_FP)));
+        assert_eq!(apply(&rule(cfa::FP, 16), &at(UNKNOWN_FP), read), Err(Reason::Expression));
+    }
+
+    #[test]
+    fn the_code_that_a_signal_interrupted_is_exactly_there() {
+        let found = apply(&rule(cfa::SIGNAL, 160), &at(5), read);
+        let expected = Registers { sp: 0x114, fp: 0x10f, pc: 0x115, exact: true };
+        assert_eq!(found, Ok(Some(expected)));
+        assert_eq!(expected.lookup_pc(), 0x115);
+        assert_eq!(Registers { exact: false, ..expected }.lookup_pc(), 0x114);
+    }
+
+    #[test]
+    fn the_end_is_told_from_what_is_not_known() {
+        assert_eq!(apply(&Rule::END, &at(5), read), Ok(None));
+        assert_eq!(apply(&Rule { ra: ra::END, ..rule(cfa::SP, 8) }, &at(5), read), Ok(None));
+        assert_eq!(apply(&Rule::NONE, &at(5), read), Err(Reason::NoRow));
+        assert_eq!(apply(&Rule::NONE, &at(0), read), Ok(None));
+        assert_eq!(apply(&Rule::FRAME_POINTER, &at(0), read), Ok(None));
+        assert_eq!(apply(&Rule::UNSUPPORTED, &at(0), read), Err(Reason::Expression));
+        assert_eq!(apply(&rule(cfa::SP, 8), &at(5), |_| Some(0)), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_fault_and_not_a_frame() {
+        assert_eq!(apply(&rule(cfa::SP, 4_096), &at(5), read), Err(Reason::ReadFault));
+        assert_eq!(apply(&rule(cfa::DEREF_FP, 0), &at(5), read), Err(Reason::ReadFault));
+        assert_eq!(apply(&rule(cfa::SIGNAL, 4_096), &at(5), read), Err(Reason::ReadFault));
+        let saved_far = Rule { fp: fp::AT_CFA, fp_offset: i32::MIN, ..rule(cfa::SP, 8) };
+        assert_eq!(apply(&saved_far, &at(5), read), Err(Reason::ReadFault));
+        assert_eq!(apply(&Rule::FRAME_POINTER, &at(STACK - 8), read), Err(Reason::FramePointer));
+    }
+
+    #[test]
+    fn reasons_are_numbered_from_one_in_their_order() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index + 1);
+            assert!(!reason.name().is_empty() && reason.meaning().starts_with("stacks cut short"));
+        }
+    }
+}
