@@ -132,10 +132,28 @@ fn notes(recording: &Recording) -> Vec<String> {
     {
         notes.push(format!("the command ended with {}", describe(status)));
     }
-    let refused = recording.aggregate.stacks_refused();
-    if refused > 0 {
-        notes.push(format!("{refused} stacks were not kept: there were too many different ones"));
-    }
+    let spaces = recording.spaces.counters();
+    let tables = recording.tables;
+    let refused = [
+        (recording.aggregate.stacks_refused(), "stacks were not kept: there are too many different ones"),
+        (
+            tables.refused,
+            "executables' unwind tables found no room: their code is followed by frame pointers",
+        ),
+        (tables.mappings_refused, "executable mappings are too many for one process: stacks end there"),
+        (
+            spaces.processes_refused,
+            "processes were not looked at, there are too many: their frames have no names",
+        ),
+        (
+            spaces.mappings_refused,
+            "times a process had more mappings than are kept: some frames have no names",
+        ),
+        (spaces.files_refused, "files were not kept open, there are too many: their frames have no names"),
+    ];
+    notes.extend(
+        refused.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
+    );
     notes
 }
 

@@ -34,6 +34,8 @@ pub struct TableCounters {
     pub without_table: u64,
     /// Executables whose table found no room.
     pub refused: u64,
+    /// Rows that lost their rule, because there are too many different ones.
+    pub unsupported_rows: u64,
     /// Mappings that found no room in their process's space.
     pub mappings_refused: u64,
 }
@@ -174,31 +176,33 @@ impl Tables {
         };
         let rows = table.rows() as u64;
         let table = self.rules.adopt(table);
-        if let Err(error) = self.load(&table) {
+        // Numbers are not given twice, even when the load fails half-way. One block's is left out: an address
+        // below an executable's first row finds none.
+        let (number, first_block) = (self.next_executable, self.next_block + 1);
+        self.next_executable += 1;
+        self.next_block += table.blocks.len() as u32 + 1;
+        if let Err(error) = self.load(&table, number, first_block) {
             debug!("an unwind table of {rows} rows finds no room: {error}");
             self.counters.refused += 1;
             return None;
         }
         self.counters.executables += 1;
         self.counters.rows += rows;
-        let number = self.next_executable;
-        self.next_executable += 1;
-        // One number is left out: an address below an executable's first row finds no block.
-        self.next_block += table.blocks.len() as u32 + 1;
+        self.counters.unsupported_rows += table.unsupported_rows;
         Some(Executable { number, code: table.code })
     }
 
     /// Loads the rules, then the blocks that name them, then the pages that name those.
-    fn load(&mut self, table: &Shared) -> Result<(), MapError> {
+    fn load(&mut self, table: &Shared, executable: u32, first_block: u32) -> Result<(), MapError> {
         for (number, rule) in self.rules.rules().iter().enumerate().skip(self.rules_loaded) {
             self.rules_map.set(number as u32, rule, 0)?;
         }
         self.rules_loaded = self.rules.rules().len();
-        for (block, number) in table.blocks.iter().zip(self.next_block + 1..) {
+        for (block, number) in table.blocks.iter().zip(first_block..) {
             insert(&mut self.blocks, number, block)?;
         }
-        for (page, value) in pages(&table.blocks, self.next_block + 1) {
-            insert(&mut self.pages, PageKey { executable: self.next_executable, page }, &value)?;
+        for (page, value) in pages(&table.blocks, first_block) {
+            insert(&mut self.pages, PageKey { executable, page }, &value)?;
         }
         Ok(())
     }

@@ -81,10 +81,3 @@ pub struct Shared {
     /// Rows that lost their rule because the set was full.
     pub unsupported_rows: u64,
 }
-
-impl Shared {
-    /// The blocks' bases: an address belongs to the last one that is not above it.
-    pub fn directory(&self) -> Vec<u32> {
-        self.blocks.iter().map(|block| block.base).collect()
-    }
-}

@@ -30,7 +30,8 @@ pub(super) fn compare(
         profiler: profiler.name().to_owned(),
         without: median(&without),
         with: median(&with),
-        ratio: median(&with) / median(&without),
+        // Of the pairs, which drift together; not of the medians, which may come from different states of the machine.
+        ratio: median(&ratios),
         ratio_low: quantile(&ratios, 0.25),
         ratio_high: quantile(&ratios, 0.75),
         runs_without: without,
