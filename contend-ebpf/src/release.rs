@@ -46,59 +46,63 @@ pub fn woken(ctx: &BtfTracePointContext, task: *mut task_struct) {
     thread.phase = Phase::Woken;
     let waker = kernel::current();
     let release = released_word(waker, thread);
+    let paired = release.word != 0;
     let record = if thread.family == Family::Several as u32 {
-        several(task, thread, release)
+        if paired { several(task, thread, release.word) } else { None }
     } else {
         lock::record(thread)
     };
     let Some(record) = record else {
-        thread.paired = release.is_some();
+        thread.paired = paired;
         return;
     };
     lock::end(record, thread.start, thread.epoch, now);
-    let Some(wake) = release else {
+    if !paired {
         debug!(ctx, "thread {} woken, not by a release", kernel::thread_id(task));
         return;
-    };
-    thread.paired = true;
-    if wake.requeues {
-        // SAFETY: a map value; a torn or lost write only costs the pairing of one later wait.
-        unsafe { (&raw mut (*record).requeued_to).write_volatile(wake.second) };
     }
-    charge(waker, thread, record, &wake, now);
+    thread.paired = true;
+    if release.requeues {
+        // SAFETY: a map value; a torn or lost write only costs the pairing of one later wait.
+        unsafe { (&raw mut (*record).requeued_to).write_volatile(release.second) };
+    }
+    charge(waker, thread, record, &release, now);
 }
+
+/// No release: nothing can wait on address 0.
+///
+/// Not an `Option`: what is undefined in its empty case is copied all the same, and kernels before 6.3 refuse
+/// programs that read what they have not written.
+const NO_RELEASE: Wake = Wake { word: 0, second: 0, most: 0, requeues: false, indirect: false };
 
 /// The current thread's wake, if it is on the word that `thread` waits on. The context alone proves
 /// nothing: a timer's interrupt wakes on top of whatever runs. The address does.
 #[inline(always)]
-fn released_word(waker: *mut task_struct, thread: &Thread) -> Option<Wake> {
+fn released_word(waker: *mut task_struct, thread: &Thread) -> Wake {
     let memory = kernel::memory(waker);
     if memory == 0 || kernel::is_compat(waker) {
-        return None;
+        return NO_RELEASE;
     }
-    let registers = UserRegisters::of(waker)?;
+    let Some(registers) = UserRegisters::of(waker) else { return NO_RELEASE };
     let calls = kernel::calls();
-    let number = registers.number();
-    if number == calls.exit as u64 {
+    if registers.number() == calls.exit as u64 {
         let word = kernel::exit_word(waker);
         let joined = memory == thread.memory() && word == thread.word;
-        return joined.then_some(Wake { word, most: 1, ..Wake::default() });
+        return if joined { Wake { word, most: 1, ..NO_RELEASE } } else { NO_RELEASE };
     }
-    let mut wake = futex::wake(&registers.call(), &calls)?;
+    let Some(mut wake) = futex::wake(&registers.call(), &calls) else { return NO_RELEASE };
     if wake.indirect {
-        wake = read_words(wake)?;
+        read_words(&mut wake);
     }
     if memory != thread.memory() {
         // The same page seen by two processes: only the offset within it is the same.
         let same = |word: u64| word != 0 && (word ^ thread.word) & SAME_PAGE == 0;
-        return (thread.shared && (same(wake.word) || same(wake.second))).then_some(wake);
+        let meets = thread.shared && (same(wake.word) || same(wake.second));
+        return if meets { wake } else { NO_RELEASE };
     }
     let meets = |word: u64| word != 0 && (wake.word == word || wake.second == word);
     let requeue_target = thread.family == Family::ConditionRequeue as u32 && meets(thread.second);
-    if meets(thread.word) || requeue_target || was_moved(thread, &wake) {
-        return Some(wake);
-    }
-    None
+    if meets(thread.word) || requeue_target || was_moved(thread, &wake) { wake } else { NO_RELEASE }
 }
 
 /// Whether `thread` may have been requeued to, or may be waiting on, another word than its record says.
@@ -125,20 +129,22 @@ struct FutexWaitv {
     reserved: u32,
 }
 
+/// The word of an entry of the array; 0 when it cannot be read.
 #[inline(always)]
-fn read_waitv(address: u64) -> Option<FutexWaitv> {
+fn read_word(address: u64) -> u64 {
     let mut entry = FutexWaitv { value: 0, word: 0, flags: 0, reserved: 0 };
     let size = size_of::<FutexWaitv>() as u32;
     // SAFETY: `entry` has room for `size` bytes; a bad user address is an error, not a fault.
     let error = unsafe { bpf_probe_read_user((&raw mut entry).cast(), size, address as *const _) };
-    (error == 0).then_some(entry)
+    if error == 0 { entry.word } else { 0 }
 }
 
+/// Puts the words of a requeue in place of the array's address that holds them.
 #[inline(always)]
-fn read_words(wake: Wake) -> Option<Wake> {
-    let from = read_waitv(wake.word)?;
-    let to = read_waitv(wake.word + size_of::<FutexWaitv>() as u64)?;
-    Some(Wake { word: from.word, second: to.word, indirect: false, ..wake })
+fn read_words(wake: &mut Wake) {
+    let array = wake.word;
+    wake.word = read_word(array);
+    wake.second = read_word(array + size_of::<FutexWaitv>() as u64);
 }
 
 /// Whether `word` is one of the `count` entries of the array at `entries`. Of its own, so that the
@@ -150,10 +156,10 @@ extern "C" fn waits_on(entries: u64, count: u64, word: u64) -> u32 {
         if index >= count {
             return 0;
         }
-        match read_waitv(entries + index * size_of::<FutexWaitv>() as u64) {
-            Some(entry) if entry.word == word => return 1,
-            Some(_) => {}
-            None => return 0,
+        match read_word(entries + index * size_of::<FutexWaitv>() as u64) {
+            0 => return 0,
+            found if found == word => return 1,
+            _ => {}
         }
     }
     0
@@ -161,8 +167,8 @@ extern "C" fn waits_on(entries: u64, count: u64, word: u64) -> u32 {
 
 /// The record of a wait on several words: the one that woke it, opened late for the whole of the wait.
 #[inline(always)]
-fn several(task: *mut task_struct, thread: &mut Thread, release: Option<Wake>) -> Option<*mut LockRecord> {
-    thread.word = release?.word;
+fn several(task: *mut task_struct, thread: &mut Thread, word: u64) -> Option<*mut LockRecord> {
+    thread.word = word;
     thread.lock = lock::key(task, thread.word, thread.memory(), false);
     lock::open(thread);
     lock::record(thread)

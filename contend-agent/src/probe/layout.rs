@@ -24,7 +24,9 @@ pub enum LayoutError {
         source: btf_rs::Error,
     },
     /// A type that should be there is not.
-    #[error("the kernel's type information has no {0}; contend does not know this kernel: please report it")]
+    #[error(
+        "the kernel's type information has no {0}; contend needs Linux 5.15 or later; on such a kernel, please report this"
+    )]
     Missing(String),
     /// Another processor.
     #[error("contend runs on x86_64 and aarch64, not on {0}")]
