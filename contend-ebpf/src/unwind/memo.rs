@@ -7,6 +7,7 @@
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
+use super::mix;
 use crate::kernel::UserRegisters;
 use crate::maps::{STACK, StackBuffer};
 
@@ -46,12 +47,6 @@ pub struct Notes {
     /// The walk read more, or further off, than is remembered.
     spoiled: u32,
     places: [u16; WORDS],
-}
-
-#[inline(always)]
-fn mix(hash: u64, word: u64) -> u64 {
-    let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ (hash >> 29)
 }
 
 impl Notes {

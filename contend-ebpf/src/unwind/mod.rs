@@ -82,8 +82,7 @@ fn known(thread: &mut Thread, frames: u32) -> Option<u64> {
 /// A number for the first `frames` frames in this CPU's buffer; never 0. The memory in `seed` tells
 /// apart the programs that one process runs one after the other.
 ///
-/// Of its own, so that the verifier walks the loop once. The mixing is that of a multiplicative hash
-/// with an odd constant (2^64 divided by the golden ratio).
+/// Of its own, so that the verifier walks the loop once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn name(frames: u32, seed: u64) -> u64 {
@@ -95,10 +94,16 @@ extern "C" fn name(frames: u32, seed: u64) -> u64 {
         }
         // SAFETY: `index` is within the array.
         let frame = unsafe { (*buffer).frames[index] };
-        hash = (hash ^ frame).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 29;
+        hash = mix(hash, frame);
     }
     hash | 1
+}
+
+/// Takes one more word into a hash: multiplicative, by an odd constant (2^64 divided by the golden ratio).
+#[inline(always)]
+fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 29)
 }
 
 /// Sends the stack and tells whether it could; it stays unsent, and is tried again at its next use, when the ring is full.
