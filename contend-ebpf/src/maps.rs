@@ -153,6 +153,12 @@ impl ThreadStorage {
         thread
     }
 
+    /// Makes the record of a thread that has none, if there is memory: at its first wait there may be none.
+    #[inline(always)]
+    pub fn prepare(&'static self, task: *mut task_struct) {
+        let _ = self.look_up(task, BPF_LOCAL_STORAGE_GET_F_CREATE as u64);
+    }
+
     #[inline(always)]
     fn look_up(&'static self, task: *mut task_struct, flags: u64) -> Option<&'static mut Thread> {
         let map = (&raw const *self).cast_mut().cast();

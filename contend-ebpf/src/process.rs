@@ -6,7 +6,7 @@ use contend_ebpf::event::{EventType, Notice};
 use contend_ebpf::record::{Lost, ProcessKey, WATCH_CHILDREN};
 
 use crate::kernel;
-use crate::maps::{self, EVENTS, PROCESSES, SPACES, WATCHED};
+use crate::maps::{self, EVENTS, PROCESSES, SPACES, THREADS, WATCHED};
 
 fn send(event: EventType, process: ProcessKey, parent: u32) {
     let comm = bpf_get_current_comm().unwrap_or_default();
@@ -21,6 +21,10 @@ fn send(event: EventType, process: ProcessKey, parent: u32) {
 pub fn forked(parent: *mut task_struct, child: *mut task_struct) {
     let (parent_id, child_id) = (kernel::process_id(parent), kernel::process_id(child));
     if parent_id == child_id {
+        // Better here than at its first wait, where the scheduler's locks are held.
+        if maps::settings().is_some_and(|settings| maps::is_watched(settings, child_id)) {
+            THREADS.prepare(child);
+        }
         return;
     }
     let Some(flags) = WATCHED.get_ptr(parent_id) else { return };
